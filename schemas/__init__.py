@@ -1,0 +1,1 @@
+"""The contract: what publishers may send, and what subscribers may rely on."""

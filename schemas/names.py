@@ -1,0 +1,123 @@
+"""Every stable name of the contract, each in one place.
+
+Only the standard library is used here, so that the pure core may import it. The `Literal` types
+are the lists of record: the tuples, the models and the generated documents follow them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+# Exchanges and queues, each as what follows the configurable prefix ("points" by default).
+DEFAULT_PREFIX: Final = "points"
+ADJUSTMENTS_SUFFIX: Final = ".adjustments"
+DOOR_SUFFIX: Final = ".door"
+DEAD_SUFFIX: Final = ".dead"
+EVENTS_SUFFIX: Final = ".events"
+PARTITION_INFIX: Final = ".partition."
+
+# The AMQP property `type`, one for each kind of message.
+REQUEST_TYPE: Final = "adjustment.request.v1"
+RESULT_TYPE: Final = "adjustment.result.v1"
+ERROR_TYPE: Final = "adjustment.error.v1"
+
+# The AMQP property `content_type`.
+JSON_CONTENT_TYPE: Final = "application/json"
+EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
+
+# Headers of events, and of requests that belong to a trace.
+MEMBER_ID_HEADER: Final = "member-id"
+BUCKET_HEADER: Final = "bucket"
+TRACEPARENT_HEADER: Final = "traceparent"
+
+# Headers of dead letters. The original user is also what a forwarded request carries: it names
+# the user whom the broker checked when the message was first published.
+ERROR_KEY_HEADER: Final = "x-error-key"
+ERROR_MESSAGE_HEADER: Final = "x-error-message"
+ORIGINAL_EXCHANGE_HEADER: Final = "x-original-exchange"
+ORIGINAL_ROUTING_KEY_HEADER: Final = "x-original-routing-key"
+ORIGINAL_QUEUE_HEADER: Final = "x-original-queue"
+ORIGINAL_USER_ID_HEADER: Final = "x-original-user-id"
+
+# Headers that the broker sets itself.
+DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
+FIRST_DEATH_REASON_HEADER: Final = "x-first-death-reason"
+
+# The identity of each JSON Schema; an event names that of its data in `dataschema`.
+SCHEMA_URN: Final = "urn:points-worker:schema:{name}:v1"
+OUTCOME_SCHEMA: Final = SCHEMA_URN.format(name="outcome")
+
+# CloudEvents attributes whose values are fixed or made by one rule.
+SPEC_VERSION: Final = "1.0"
+SOURCE_PREFIX: Final = "/points/"
+SEQUENCE_DIGITS: Final = 19
+
+# What a request is when it does not say.
+DEFAULT_PROGRAM_ID: Final = "default"
+DEFAULT_TTL_SECONDS: Final = 172_800
+
+Operation = Literal[
+    "ADJUST", "SET_BALANCE", "REVERSE", "HOLD", "CAPTURE", "RELEASE", "CONVERT", "EXPIRE"
+]
+ADJUST: Final = "ADJUST"
+SET_BALANCE: Final = "SET_BALANCE"
+REVERSE: Final = "REVERSE"
+HOLD: Final = "HOLD"
+CAPTURE: Final = "CAPTURE"
+RELEASE: Final = "RELEASE"
+CONVERT: Final = "CONVERT"
+EXPIRE: Final = "EXPIRE"
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+
+Status = Literal["APPLIED", "REJECTED", "NO_CHANGE", "SIMULATED"]
+APPLIED: Final = "APPLIED"
+REJECTED: Final = "REJECTED"
+NO_CHANGE: Final = "NO_CHANGE"
+SIMULATED: Final = "SIMULATED"
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+
+Category = Literal["REGULAR", "PROMISED", "EXTERNAL_TRIGGER_BASED"]
+REGULAR: Final = "REGULAR"
+PROMISED: Final = "PROMISED"
+EXTERNAL_TRIGGER_BASED: Final = "EXTERNAL_TRIGGER_BASED"
+CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
+
+ExpirationType = Literal["PROGRAM_RULES", "NON_EXPIRING", "CUSTOM_DATE"]
+PROGRAM_RULES: Final = "PROGRAM_RULES"
+NON_EXPIRING: Final = "NON_EXPIRING"
+CUSTOM_DATE: Final = "CUSTOM_DATE"
+EXPIRATION_TYPES: Final[tuple[ExpirationType, ...]] = get_args(ExpirationType)
+
+AwardType = Literal[
+    "bill_regular",
+    "bill_promotions",
+    "line_item_regular",
+    "line_item_promotions",
+    "customer_promotions",
+]
+AWARD_TYPES: Final[tuple[AwardType, ...]] = get_args(AwardType)
+
+OperationType = Literal["MANUAL", "AUTOMATIC"]
+MANUAL: Final = "MANUAL"
+AUTOMATIC: Final = "AUTOMATIC"
+OPERATION_TYPES: Final[tuple[OperationType, ...]] = get_args(OperationType)
+
+EventType = Literal[
+    "POINTS_ADJUSTED",
+    "ADJUSTMENT_REJECTED",
+    "POINTS_EXPIRED",
+    "POINTS_HELD",
+    "POINTS_RELEASED",
+    "POINTS_CONVERTED",
+]
+POINTS_ADJUSTED: Final = "POINTS_ADJUSTED"
+ADJUSTMENT_REJECTED: Final = "ADJUSTMENT_REJECTED"
+POINTS_EXPIRED: Final = "POINTS_EXPIRED"
+POINTS_HELD: Final = "POINTS_HELD"
+POINTS_RELEASED: Final = "POINTS_RELEASED"
+POINTS_CONVERTED: Final = "POINTS_CONVERTED"
+EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
+
+# An outcome lists at most so many lots; where it had to leave some out, it says so.
+LOTS_LISTED_MAX: Final = 100
+LOTS_TRUNCATED: Final = "lots_truncated"
