@@ -1,0 +1,23 @@
+"""What can go wrong between the worker and the broker, each with the one thing to do about it."""
+
+from __future__ import annotations
+
+
+class BrokerError(Exception):
+    """Something went wrong between the worker and the broker."""
+
+
+class BrokerUnreachable(BrokerError):  # noqa: N818 - it is a state of the world, told as one.
+    """Nobody answers at the broker's address: waiting and trying again may help."""
+
+
+class BrokerRefused(BrokerError):  # noqa: N818
+    """The broker answers and says no (user, password, virtual host): trying again will not help."""
+
+
+class SessionLost(BrokerError):  # noqa: N818
+    """The session with the broker is over: drop what is in hand and open another one."""
+
+
+class Unpublishable(BrokerError, ValueError):  # noqa: N818
+    """A publication cannot be put on the wire, or the broker would close the channel over it."""
