@@ -32,7 +32,7 @@ __all__ = ["Given", "Server", "ServerError", "Servers", "Source"]
 Source = Literal["docker", "private"]
 
 # The disk, where /tmp may be memory: what is said to be durable must be.
-DISK_FOLDER = Path("/var/tmp")
+DISK_FOLDER = Path("/var/tmp")  # noqa: S108 (the folder in it gets a name of its own)
 
 
 class Server(Protocol):
@@ -140,9 +140,7 @@ class Servers:
             return self._keep(docker.DockerRabbitMQ(self._guard, password))
         programs = self._programs("rabbitmq-server", private.rabbitmq_folder, refusal)
         folder = self._subfolder("rabbitmq")
-        return self._keep(
-            private.PrivateRabbitMQ(self._guard, folder, password, programs), refusal
-        )
+        return self._keep(private.PrivateRabbitMQ(self._guard, folder, password, programs), refusal)
 
     def _start_postgres(self) -> Server:
         password = secrets.token_hex(8)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from worker.demo.servers.probe import LOOPBACK, ServerError, await_ready, free_port, speaks_amqp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from worker.demo.servers.guard import Guard
 
@@ -43,32 +43,22 @@ def why_not(image: str, say: Callable[[str], None]) -> str | None:
 class Container:
     """A container on a free port of the loopback interface, removed with its data in the end."""
 
-    def __init__(  # noqa: PLR0913 (all of them describe one container)
-        self,
-        guard: Guard,
-        image: str,
-        inner_port: int,
-        environment: Mapping[str, str],
-        arguments: Sequence[str],
-        answers: Callable[[Container], bool],
+    def __init__(
+        self, guard: Guard, image: str, inner_port: int, *options: str, command: Sequence[str] = ()
     ) -> None:
         self.origin = f"a Docker container of {image}"
         self.name = f"points-{uuid.uuid4().hex[:12]}"
         self.port = free_port()
         self._guard = guard
-        self._answers = answers
-        settings = [f"--env={name}={value}" for name, value in environment.items()]
         guard.run(self.name, "docker", "rm", "--force", "--volumes", self.name)
-        docker(
-            "create", f"--name={self.name}", f"--publish={LOOPBACK}:{self.port}:{inner_port}",
-            *settings, image, *arguments,
-        )  # fmt: skip
+        published = f"--publish={LOOPBACK}:{self.port}:{inner_port}"
+        docker("create", f"--name={self.name}", published, *options, image, *command)
         self.start()
 
     def start(self) -> None:
         """Start the container, and return once its server takes connections."""
         docker("start", self.name)
-        await_ready(self.origin, lambda: self._answers(self), self._fault, START_SECONDS)
+        await_ready(self.origin, self.answers, self._fault, START_SECONDS)
 
     def stop(self) -> None:
         """Stop the server, ending its connections; port and data stay for the next start."""
@@ -78,6 +68,10 @@ class Container:
         """Remove the container and its data."""
         docker("rm", "--force", "--volumes", self.name)
         self._guard.forget(self.name)
+
+    def answers(self) -> bool:
+        """Tell whether the server takes connections."""
+        raise NotImplementedError
 
     def _fault(self) -> str | None:
         running = docker("inspect", "--format={{.State.Running}}", self.name)
@@ -90,29 +84,45 @@ class DockerPostgres(Container):
     """PostgreSQL in a container; `url` names its database `points` and its superuser."""
 
     def __init__(self, guard: Guard, password: str, *, fsync: bool) -> None:
-        arguments = ["-c", "max_connections=200"]
+        command = ["postgres", "-c", "max_connections=200"]
         if not fsync:
-            arguments += ["-c", "fsync=off", "-c", "full_page_writes=off"]
-        environment = {
-            "POSTGRES_USER": "points",
-            "POSTGRES_PASSWORD": password,
-            "POSTGRES_DB": "points",
-        }
+            command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         super().__init__(
-            guard, POSTGRES_IMAGE, 5432, environment, ["postgres", *arguments], _takes_sessions
+            guard,
+            POSTGRES_IMAGE,
+            5432,
+            "--env=POSTGRES_USER=points",
+            "--env=POSTGRES_DB=points",
+            f"--env=POSTGRES_PASSWORD={password}",
+            command=command,
         )
         self.url = f"postgresql://points:{password}@{LOOPBACK}:{self.port}/points"
+
+    def answers(self) -> bool:
+        """Tell whether the server takes connections.
+
+        Over TCP: while the image makes its cluster, a first server listens on the socket only.
+        """
+        asked = ["--quiet", "--host=127.0.0.1", "--username=points", "--dbname=points"]
+        return _succeeds("docker", "exec", self.name, "pg_isready", *asked)
 
 
 class DockerRabbitMQ(Container):
     """RabbitMQ in a container."""
 
     def __init__(self, guard: Guard, password: str) -> None:
-        environment = {"RABBITMQ_DEFAULT_USER": "points", "RABBITMQ_DEFAULT_PASS": password}
         super().__init__(
-            guard, RABBITMQ_IMAGE, 5672, environment, [], lambda own: speaks_amqp(own.port)
+            guard,
+            RABBITMQ_IMAGE,
+            5672,
+            "--env=RABBITMQ_DEFAULT_USER=points",
+            f"--env=RABBITMQ_DEFAULT_PASS={password}",
         )
         self.url = f"amqp://points:{password}@{LOOPBACK}:{self.port}/"
+
+    def answers(self) -> bool:
+        """Tell whether the server takes connections."""
+        return speaks_amqp(self.port)
 
 
 def docker(*arguments: str) -> str:
@@ -127,14 +137,6 @@ def docker(*arguments: str) -> str:
     if done.returncode != 0:
         raise ServerError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
     return done.stdout + (done.stderr if arguments[0] == "logs" else "")
-
-
-def _takes_sessions(container: Container) -> bool:
-    # Over TCP: while the image makes its cluster, a first server listens on the socket only.
-    return _succeeds(
-        "docker", "exec", container.name,
-        "pg_isready", "--quiet", "--host=127.0.0.1", "--username=points", "--dbname=points",
-    )  # fmt: skip
 
 
 def _succeeds(*command: str, timeout_seconds: float = ANSWER_SECONDS) -> bool:

@@ -14,7 +14,10 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 GROUP_STOP_SECONDS = 5.0
 COMMAND_SECONDS = 60.0
@@ -55,7 +58,7 @@ class Guard:
             self._process.stdin.close()
         self._process.wait()
 
-    def _tell(self, key: str, action: list[str | int] | list[str] | None) -> None:
+    def _tell(self, key: str, action: Sequence[str | int] | None) -> None:
         stdin = self._process.stdin
         if stdin is None or stdin.closed:
             raise RuntimeError("the guard is closed")

@@ -140,7 +140,7 @@ class PrivatePostgres:
         ]
         if not self._durable:
             options += ["-cfsync=off", "-cfull_page_writes=off"]
-        command = [self._programs / "postgres", "-D", self._data, *options]
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._data, *options]
         # Immediate shutdown when abandoned: unlike SIGKILL it frees the shared memory.
         self._process.spawn(command, {}, abandoned=signal.SIGQUIT)
         await_ready("PostgreSQL", self._answers, self._process.fault, START_SECONDS)
@@ -231,9 +231,7 @@ class PrivateRabbitMQ:
         self._node.spawn(
             [self._programs / "rabbitmq-server"], environment, abandoned=signal.SIGKILL
         )
-        await_ready(
-            "RabbitMQ", lambda: speaks_amqp(self._port), self._node.fault, START_SECONDS
-        )
+        await_ready("RabbitMQ", lambda: speaks_amqp(self._port), self._node.fault, START_SECONDS)
 
     def stop(self) -> None:
         """Stop the node, closing its connections; port and data stay for the next start."""
@@ -272,7 +270,7 @@ class PrivateRabbitMQ:
 
 def _environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
     """Pass on nothing of our own environment but the search path."""
-    path = os.environ.get("PATH", os.defpath)  # noqa: TID251 (not a setting)
+    path = os.environ.get("PATH", os.defpath)
     return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", **more}
 
 

@@ -27,7 +27,7 @@ class ServerError(Exception):
 def free_port() -> int:
     """Return a port on which nothing listens now."""
     for _ in range(PORT_TRIES_MAX):
-        port = random.randint(PORT_MIN, PORT_MAX)
+        port = random.randint(PORT_MIN, PORT_MAX)  # noqa: S311 (not a secret)
         with socket.socket() as probe:
             try:
                 probe.bind((LOOPBACK, port))
@@ -47,8 +47,9 @@ def speaks_amqp(port: int) -> bool:
         return False
 
 
-def await_ready(what: str, ready: Callable[[], bool], fault: Callable[[], str | None],
-                timeout_seconds: float) -> None:
+def await_ready(
+    what: str, ready: Callable[[], bool], fault: Callable[[], str | None], timeout_seconds: float
+) -> None:
     """Wait until `ready`; raise `ServerError` as soon as `fault` says why it never will be."""
     deadline = time.monotonic() + timeout_seconds
     while not ready():
