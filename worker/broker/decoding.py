@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from struct import Struct, error as StructError
+from struct import Struct
+from struct import error as StructError
 from typing import Final
 
 from worker.broker.messages import Delivery
@@ -37,6 +38,8 @@ _NUMBERS: Final[dict[int, tuple[int, Callable[..., tuple[object, ...]]]]] = {
 }
 
 _TAG_AND_FLAG: Final = 9
+# Deeper tables are left out: whoever reads them must be able to write them again.
+_DEPTH_MAX: Final = 16
 
 
 def decode_delivered(data: bytes, at: int) -> tuple[int, bool, str, str]:
@@ -70,8 +73,9 @@ def decode_properties(delivery: Delivery, data: bytes, at: int) -> int:
         at += 1 + data[at]
     if flags & 0x2000:
         end = at + 4 + _U32(data, at)[0]
-        delivery.headers = headers = {}
-        _read_table(headers, data, at + 4, end)
+        headers: dict[str, object] = {}
+        delivery.headers = headers
+        _read_table(headers, data, at + 4, end, 1)
         count = headers.get("x-delivery-count")
         if type(count) is int:
             delivery.delivery_count = count
@@ -104,18 +108,18 @@ def _short(data: bytes, at: int) -> tuple[str, int]:
     return data[start:end].decode("utf-8", "surrogateescape"), end
 
 
-def _read_table(table: dict[str, object], data: bytes, at: int, end: int) -> None:
+def _read_table(table: dict[str, object], data: bytes, at: int, end: int, depth: int) -> None:
     """Fill the table; what follows a value that cannot be read is left out."""
     try:
         while at < end:
             key, at = _short(data, at)
-            table[key], at = _value(data, at)
-    except (IndexError, ValueError, OverflowError, StructError, RecursionError):
+            table[key], at = _value(data, at, depth)
+    except (IndexError, ValueError, OverflowError, StructError):
         # The broker lets through what no client can represent; the message must not stop a lane.
         return
 
 
-def _value(data: bytes, at: int) -> tuple[object, int]:  # noqa: PLR0911 - one return per type.
+def _value(data: bytes, at: int, depth: int) -> tuple[object, int]:  # noqa: PLR0911 - one per type.
     kind = data[at]
     at += 1
     if kind == 0x53:  # S
@@ -132,10 +136,10 @@ def _value(data: bytes, at: int) -> tuple[object, int]:  # noqa: PLR0911 - one r
         case "F":
             end = at + 4 + _U32(data, at)[0]
             table: dict[str, object] = {}
-            _read_table(table, data, at + 4, end)
+            _read_table(table, data, at + 4, end, _deeper(depth))
             return table, end
         case "A":
-            return _array(data, at)
+            return _array(data, at, _deeper(depth))
         case "T":
             return _moment(_SECONDS(data, at)[0]), at + 8
         case "D":
@@ -150,12 +154,18 @@ def _value(data: bytes, at: int) -> tuple[object, int]:  # noqa: PLR0911 - one r
     raise ValueError(f"AMQP knows no field type {kind}.")
 
 
-def _array(data: bytes, at: int) -> tuple[list[object], int]:
+def _deeper(depth: int) -> int:
+    if depth == _DEPTH_MAX:
+        raise ValueError(f"More than {_DEPTH_MAX} tables and arrays stand within each other.")
+    return depth + 1
+
+
+def _array(data: bytes, at: int, depth: int) -> tuple[list[object], int]:
     end = at + 4 + _U32(data, at)[0]
     at += 4
     items: list[object] = []
     while at < end:
-        item, at = _value(data, at)
+        item, at = _value(data, at, depth)
         items.append(item)
     return items, end
 

@@ -6,7 +6,8 @@ it and write the same bytes (a test compares them). Strings as in `worker.broker
 
 from __future__ import annotations
 
-from struct import Struct, error as StructError
+from struct import Struct
+from struct import error as StructError
 from typing import Final
 
 from pamqp.encode import encode_table_value

@@ -1,0 +1,70 @@
+"""Puts messages together again that the broker sends in three kinds of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Final
+
+from worker.broker.decoding import decode_delivered, decode_properties
+from worker.broker.encoding import HEADER_FRAME, METHOD_FRAME
+from worker.broker.messages import Delivery
+
+_METHOD: Final = Struct(">I").unpack_from
+_DELIVER: Final = 0x003C003C
+_GET_OK: Final = 0x003C0047
+_GET_EMPTY: Final = 0x003C0048
+
+
+class Deliveries:
+    """A sink that makes a `Delivery` of every message that its channel is given.
+
+    `received` is called for each, in order; with None when a basic.get found nothing.
+    """
+
+    def __init__(self, queue: str, received: Callable[[Delivery | None], None]) -> None:
+        self._queue = queue
+        self._received = received
+        self._open: Delivery | None = None
+        self._missing = 0
+        self._pieces: list[bytes] = []
+
+    def frame(self, kind: int, data: bytes, start: int, stop: int) -> bool:
+        """Take one frame of the channel; see `worker.broker.wire.Sink`."""
+        if kind == METHOD_FRAME:
+            return self._method(data, start)
+        delivery = self._open
+        if delivery is None:
+            return False
+        if kind == HEADER_FRAME:
+            self._missing = decode_properties(delivery, data, start)
+            if self._missing:
+                return True
+        else:
+            self._missing -= stop - start
+            if self._missing or self._pieces:
+                self._pieces.append(data[start:stop])
+                if self._missing:
+                    return True
+                delivery.body = b"".join(self._pieces)
+                self._pieces.clear()
+            else:
+                delivery.body = data[start:stop]
+        self._open = None
+        self._received(delivery)
+        return True
+
+    def _method(self, data: bytes, start: int) -> bool:
+        method = _METHOD(data, start)[0]
+        if method == _DELIVER:
+            at = start + 5 + data[start + 4]  # Past the consumer tag.
+        elif method == _GET_OK:
+            at = start + 4
+        elif method == _GET_EMPTY:
+            self._received(None)
+            return True
+        else:
+            return False
+        tag, redelivered, exchange, routing_key = decode_delivered(data, at)
+        self._open = Delivery(tag, b"", exchange, routing_key, self._queue, redelivered)
+        return True

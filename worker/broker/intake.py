@@ -1,0 +1,147 @@
+"""One lane's consumer: what the broker hands over, in order, until the channel closes.
+
+The only way out is to close the channel: then the broker puts everything unacknowledged back at
+the head of the queue, in order. So nothing here cancels a consumer or rejects a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import aiormq
+
+from worker.broker.content import Deliveries
+from worker.broker.encoding import encode_ack
+from worker.broker.errors import SessionLost
+from worker.broker.messages import Delivery
+from worker.broker.wire import WireChannel, WireConnection, open_channel
+
+
+class Intake:
+    """A consumer of one queue with a channel of its own; made by `Session.intake`.
+
+    It holds at most `prefetch` deliveries: the broker sends no more until some are acknowledged.
+    """
+
+    def __init__(self, queue: str, fail: Callable[[SessionLost], None]) -> None:
+        self.queue = queue
+        self._fail = fail
+        self._channel: WireChannel
+        self._buffer: list[Delivery] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._stopped = False
+        self._lost: SessionLost | None = None
+        self._received_tag = 0
+        self._acknowledged_tag = 0
+        # Tag and count of the deliveries in hand that came back at least once, oldest first.
+        self._returned: deque[tuple[int, int]] = deque()
+        self._returned_by_count: dict[int, int] = {}
+
+    async def open(self, connection: WireConnection, *, prefetch: int, priority: int) -> None:
+        """Begin to consume; raises SessionLost when the broker does not let it."""
+        self._channel = await open_channel(connection, Deliveries(self.queue, self._receive))
+        amqp = self._channel.amqp
+        amqp.closing.add_done_callback(self._closed)
+        amqp.on_consumer_cancel_callbacks.add(self._cancelled)
+        try:
+            await amqp.basic_qos(prefetch_count=prefetch)
+            await amqp.basic_consume(self.queue, _never_called, arguments={"x-priority": priority})
+        except (aiormq.AMQPError, ConnectionError) as error:
+            raise SessionLost(f"RabbitMQ does not let us consume {self.queue}: {error}") from None
+
+    async def take(self, count_max: int) -> list[Delivery]:
+        """Return what is buffered, oldest first: at least one delivery, at most `count_max`.
+
+        Waits while nothing is there, and for nothing else. Returns [] once `stop` was called.
+        Raises SessionLost when the channel or its connection is gone. One caller at a time.
+        """
+        while self._lost is None:
+            if self._stopped:
+                return []
+            if self._buffer:
+                taken = self._buffer[:count_max]
+                del self._buffer[:count_max]
+                return taken
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        raise self._lost
+
+    def ack_through(self, tag: int) -> None:
+        """Acknowledge every delivery up to and including `tag`, without waiting.
+
+        Raises SessionLost when it cannot be sent; the broker then delivers them again.
+        """
+        if self._lost is not None:
+            raise self._lost
+        assert self._acknowledged_tag < tag <= self._received_tag, "Only what is in hand."
+        self._channel.send(encode_ack(self._channel.number, tag))
+        self._acknowledged_tag = tag
+        returned = self._returned
+        while returned and returned[0][0] <= tag:
+            count = returned.popleft()[1]
+            self._returned_by_count[count] -= 1
+            if not self._returned_by_count[count]:
+                del self._returned_by_count[count]
+
+    @property
+    def in_hand(self) -> int:
+        """How many deliveries were received and are not acknowledged yet."""
+        return self._received_tag - self._acknowledged_tag
+
+    def raised_in_hand(self, threshold: int) -> int:
+        """How many of the deliveries in hand came back at least `threshold` times before."""
+        return sum(n for count, n in self._returned_by_count.items() if count >= threshold)
+
+    def stop(self) -> None:
+        """Take no more: drop what is buffered; it returns to the queue with `close`.
+
+        What was taken can still be acknowledged.
+        """
+        self._stopped = True
+        self._buffer.clear()
+        self._wake()
+
+    async def close(self, timeout_seconds: float = 5) -> None:
+        """Close the channel, which hands everything unacknowledged back to the broker."""
+        self.stop()
+        self.lose(SessionLost("The intake is closed."))
+        await self._channel.close(timeout_seconds)
+
+    def lose(self, error: SessionLost) -> None:
+        """Make `take` and `ack_through` raise from now on."""
+        if self._lost is None:
+            self._lost = error
+            self._buffer.clear()
+            self._wake()
+
+    def _receive(self, delivery: Delivery | None) -> None:
+        assert delivery is not None, "Only basic.get answers that there is nothing."
+        self._received_tag = delivery.tag
+        count = delivery.delivery_count
+        if count > 0:
+            self._returned.append((delivery.tag, count))
+            self._returned_by_count[count] = self._returned_by_count.get(count, 0) + 1
+        if not self._stopped and self._lost is None:
+            self._buffer.append(delivery)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _closed(self, closing: asyncio.Future[object]) -> None:
+        if self._lost is None:
+            reason = None if closing.cancelled() else closing.exception()
+            self._fail(SessionLost(f"The channel that consumes {self.queue} closed: {reason}"))
+
+    def _cancelled(self, _: object) -> None:
+        self._fail(SessionLost(f"RabbitMQ ended the consumer of {self.queue}: the queue is gone."))
+
+
+async def _never_called(_: object) -> None:
+    """Stand where aiormq wants a callback: the sink takes every delivery before it."""

@@ -1,0 +1,240 @@
+"""One lane's publishing channel: whole batches in order, every confirm awaited.
+
+A publication that must be taken is sent until the broker takes it, and everything that follows it
+goes out again behind it. A reply is given up after a few attempts. Any other failure ends the
+session: whoever abandoned a publication publishes nothing more, because what is redelivered will
+be published again in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from worker.broker.confirms import REFUSED, RETURNED, TAKEN, Confirms, Flight
+from worker.broker.encoding import encode_publication
+from worker.broker.errors import SessionLost, Unpublishable
+from worker.broker.messages import Publication
+from worker.broker.wire import WireChannel, WireConnection, open_channel
+
+# A batch goes to the socket in pieces, so that a large one does not fill the memory twice.
+CHUNK_BYTES: Final = 256 * 1024
+_DIRECT_REPLY_TO: Final = "amq.rabbitmq.reply-to."
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRules:
+    """How long and how often to try; seconds, and attempts including the first."""
+
+    confirm_timeout_seconds: float = 30
+    retry_delay_seconds_min: float = 0.1
+    retry_delay_seconds_max: float = 5
+    reply_attempts_max: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """What became of a batch that was published."""
+
+    confirmed: int
+    """Publications that the broker has taken."""
+    replies_given_up: int = 0
+    """Replies that nobody could take, and that will not be tried again."""
+    refusals: int = 0
+    """How often the broker refused something that must be taken, before it took it."""
+
+
+class _Sent(NamedTuple):
+    """A publication beside its frames."""
+
+    publication: Publication
+    frames: bytes
+
+
+class Publisher:
+    """A publishing channel with confirms; made by `Session.publisher`."""
+
+    def __init__(
+        self,
+        user: str,
+        rules: PublishRules,
+        fail: Callable[[SessionLost], None],
+        tell: Callable[[str, str | None], None],
+    ) -> None:
+        """`tell` hears of "publish" and "blocked": a reason while it lasts, then None."""
+        self._user = user
+        self._rules = rules
+        self._fail = fail
+        self._tell = tell
+        self._channel: WireChannel
+        self._confirms = Confirms()
+        self._lost: SessionLost | None = None
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Flights are numbered in the order in which they go out, so one goes out at a time.
+        self._sending = asyncio.Lock()
+        # What must be taken of a later batch waits for that of the one before.
+        self._ordered = asyncio.Lock()
+
+    async def open(self, connection: WireConnection) -> None:
+        """Open the channel; raises SessionLost when the broker does not let it."""
+        self._channel = await open_channel(connection, self._confirms, confirms=True)
+        self._channel.amqp.closing.add_done_callback(self._closed)
+
+    async def publish(self, publications: Sequence[Publication]) -> PublishReport:
+        """Publish all, in order, and return once the broker has answered for every one.
+
+        What must be taken has then been taken; a reply has been taken or given up. A second
+        call may begin while the first only waits to try replies again.
+        Raises Unpublishable, before anything is sent, when something that must be taken cannot
+        be encoded, and SessionLost on any failure but a refusal, ever after.
+        """
+        if self._lost is not None:
+            raise self._lost
+        batch = self._encode(publications)
+        try:
+            async with self._ordered:
+                refused_replies, refusals, gone = await self._publish_in_order(batch)
+            given_up = len(publications) - len(batch) + gone
+            given_up += await self._retry_replies(refused_replies)
+        except SessionLost as error:
+            self._fail(error)
+            raise
+        except BaseException:
+            self._fail(SessionLost("A publication was abandoned."))
+            raise
+        return PublishReport(len(publications) - given_up, given_up, refusals)
+
+    async def close(self, timeout_seconds: float = 5) -> None:
+        """Close the channel."""
+        self.lose(SessionLost("The publisher is closed."))
+        await self._channel.close(timeout_seconds)
+
+    def lose(self, error: SessionLost) -> None:
+        """Make `publish` raise from now on, also where it waits."""
+        if self._lost is None:
+            self._lost = error
+            self._confirms.lose(error)
+            self._gone.set_result(None)
+
+    async def _publish_in_order(self, batch: list[_Sent]) -> tuple[list[_Sent], int, int]:
+        """Return the refused replies, the number of refusals, and of replies returned."""
+        replies: list[_Sent] = []
+        refusals = returned = 0
+        delay_seconds = self._rules.retry_delay_seconds_min
+        while batch:
+            owed: list[_Sent] = []
+            for sent, verdict in zip(batch, await self._send(batch), strict=True):
+                if sent.publication.must_be_taken:
+                    if owed or verdict != TAKEN:
+                        owed.append(sent)
+                elif verdict == REFUSED:
+                    replies.append(sent)
+                elif verdict == RETURNED:
+                    returned += 1
+            batch = owed
+            if owed:
+                refusals += 1
+                target = owed[0].publication
+                self._tell("publish", f"RabbitMQ refuses what is published to {target.exchange}.")
+                await self._pause(delay_seconds)
+                delay_seconds = min(delay_seconds * 2, self._rules.retry_delay_seconds_max)
+        if refusals:
+            self._tell("publish", None)
+        return replies, refusals, returned
+
+    async def _retry_replies(self, refused: list[_Sent]) -> int:
+        """Return how many of the refused replies had to be given up."""
+        given_up = 0
+        for _ in range(self._rules.reply_attempts_max - 1):
+            if not refused:
+                break
+            await self._pause(self._rules.retry_delay_seconds_min)
+            verdicts = await self._send(refused)
+            given_up += verdicts.count(RETURNED)
+            refused = [
+                sent for sent, verdict in zip(refused, verdicts, strict=True) if verdict == REFUSED
+            ]
+        return given_up + len(refused)
+
+    async def _send(self, batch: list[_Sent]) -> bytearray:
+        """Send one flight and return the broker's verdict on each of it."""
+        channel = self._channel
+        async with self._sending:
+            if channel.blocked:
+                await self._wait_unblocked()
+            flight = self._confirms.begin([sent.publication for sent in batch])
+            chunk: list[bytes] = []
+            size = 0
+            for sent in batch:
+                chunk.append(sent.frames)
+                size += len(sent.frames)
+                if size >= CHUNK_BYTES:
+                    channel.send(b"".join(chunk))
+                    chunk.clear()
+                    size = 0
+                    if channel.is_backed_up:
+                        await self._unless_lost(asyncio.ensure_future(channel.drain()))
+            if chunk:
+                channel.send(b"".join(chunk))
+        await self._landed(flight)
+        return flight.verdicts
+
+    async def _landed(self, flight: Flight) -> None:
+        """Wait for all confirms; raises SessionLost when none comes for too long."""
+        timeout_seconds = self._rules.confirm_timeout_seconds
+        while True:
+            unsettled = flight.unsettled
+            await asyncio.wait({flight.landed}, timeout=timeout_seconds)
+            if flight.landed.done():
+                flight.landed.result()
+                return
+            if self._channel.blocked:
+                # The broker will not answer before its alarm is over, and says when it is.
+                await self._wait_unblocked()
+            elif flight.unsettled == unsettled:
+                raise SessionLost(f"RabbitMQ confirmed nothing for {timeout_seconds:g} s.")
+
+    async def _wait_unblocked(self) -> None:
+        self._tell("blocked", "RabbitMQ takes no publications: its memory or disk alarm is on.")
+        while self._channel.blocked:
+            await self._pause(self._rules.retry_delay_seconds_min)
+        self._tell("blocked", None)
+
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.wait({self._gone}, timeout=seconds)
+        if self._lost is not None:
+            raise self._lost
+
+    async def _unless_lost(self, task: asyncio.Future[None]) -> None:
+        try:
+            await asyncio.wait({self._gone, task}, return_when=asyncio.FIRST_COMPLETED)
+            if self._lost is not None:
+                raise self._lost
+            await task
+        finally:
+            task.cancel()
+
+    def _encode(self, publications: Sequence[Publication]) -> list[_Sent]:
+        """Return what can be sent; a reply that never could be is left out."""
+        number, frame_max = self._channel.number, self._channel.frame_max
+        batch: list[_Sent] = []
+        for publication in publications:
+            try:
+                if publication.user_id and publication.user_id != self._user:
+                    raise Unpublishable("RabbitMQ lets nobody publish as another user.")
+                sent = publication
+                if publication.mandatory and publication.routing_key.startswith(_DIRECT_REPLY_TO):
+                    # A direct reply address is no queue: RabbitMQ would deliver and return both.
+                    sent = replace(publication, mandatory=False)
+                batch.append(_Sent(sent, encode_publication(sent, number, frame_max)))
+            except Unpublishable:
+                if publication.must_be_taken:
+                    raise
+        return batch
+
+    def _closed(self, closing: asyncio.Future[object]) -> None:
+        if self._lost is None:
+            reason = None if closing.cancelled() else closing.exception()
+            self._fail(SessionLost(f"A channel that publishes closed: {reason}"))
