@@ -1,8 +1,8 @@
 """Hides secrets in text that people or machines will read.
 
-A secret reaches a log in two ways: inside a URL (``amqp://user:password@host``) or as a named value
-(``password=…``, as Postgres addresses allow it). Both are hidden here, in one place, so that the
-settings, the log and the health pages cannot disagree about it.
+A secret reaches a text in two ways: inside an address (``amqp://user:password@host``) or as a named
+value (``password=…``, as Postgres addresses allow it). Both are hidden here, in one place, so that
+the settings, the log and the health pages cannot differ about it.
 """
 
 from __future__ import annotations
@@ -11,31 +11,36 @@ import re
 
 MASK = "***"
 
-# The password ends at the last "@" before a blank: a password that was not percent-encoded may hold
-# any other character, and hiding too much of an address is harmless where hiding too little is not.
-# Python's repr may have escaped a quote in it, which is why no quote ends it either.
-_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.\-]*://[^\s:/@]*):\S*@", re.IGNORECASE)
+_NAMES = "password|passwd|pwd|passphrase|secret|token|authorization"
+_SECRET_NAME = re.compile(rf"(?:^|_)(?:{_NAMES})$", re.IGNORECASE)
+
+# Quotes may come escaped where one text holds another, as JSON in a log line does.
 _NAMED_SECRET = re.compile(
-    r"((?:password|passwd|pwd|passphrase|secret|token|authorization)[\"']?\s*[=:]\s*)"
-    r"(?:Bearer\s+|Basic\s+)?[\"']?[^\s&\"',;})\]]+",
+    rf"((?:{_NAMES})\\*[\"']?\s*[=:]\s*(?:Bearer\s+|Basic\s+)?)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s&]+)",
     re.IGNORECASE,
 )
-
-_SECRET_NAME = re.compile(
-    r"(?:^|_)(?:password|passwd|pwd|passphrase|secret|token|authorization)$", re.IGNORECASE
-)
+_WORD = re.compile(r"\S+")
 
 
 def mask(text: str) -> str:
-    """Give `text` with the passwords of URLs and the values named like secrets replaced."""
-    # Nearly every text holds neither, and looking for one character is cheaper than two searches.
-    if "@" in text:
-        text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
-    if "=" in text or ":" in text:
-        text = _NAMED_SECRET.sub(rf"\1{MASK}", text)
-    return text
+    """Give `text` with the passwords of addresses and the values named like secrets replaced.
+
+    In doubt it hides too much rather than too little. Its cost grows linearly with the text.
+    """
+    if "@" in text and "://" in text:
+        text = _WORD.sub(lambda word: _without_password(word[0]), text)
+    return _NAMED_SECRET.sub(rf"\1{MASK}", text)
 
 
 def is_secret_name(name: str) -> bool:
     """Tell whether a value of this name is to be hidden whatever it is."""
     return _SECRET_NAME.search(name) is not None
+
+
+def _without_password(word: str) -> str:
+    # The password ends at the last "@": one that was not percent-encoded may hold any other.
+    before, _, host = word.rpartition("@")
+    scheme, separator, credentials = before.partition("://")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{separator}{user}:{MASK}@{host}" if colon else word

@@ -1,0 +1,1 @@
+"""What the worker lets people and machines see of itself: log, metrics, status, HTTP."""
