@@ -37,7 +37,7 @@ def faults(error: ValidationError) -> list[Fault]:
         {
             "field": _field(".".join(str(part) for part in fault["loc"])),
             "rule": _rule(fault["type"], fault["msg"]),
-            "got": "nothing" if fault["type"] == "missing" else shape(fault["input"]),
+            "got": _got(fault),
         }
         for fault in found[:FAULTS_LISTED_MAX]
     ]
@@ -50,7 +50,10 @@ def faults(error: ValidationError) -> list[Fault]:
 def broken(field: str, rule: str, value: object) -> InitErrorDetails:
     """Make a fault of our own such as pydantic collects them; `rule` must hold no value."""
     return InitErrorDetails(
-        type="value_error", loc=(field,), input=value, ctx={"error": ValueError(rule)}
+        type="value_error",
+        loc=(field,) if field else (),
+        input=value,
+        ctx={"error": ValueError(rule)},
     )
 
 
@@ -80,6 +83,14 @@ _PLAIN_SHAPES: Final[dict[type, str]] = {
     int: "an integer",
     NumberText: "a number that is no plain integer",
 }
+
+
+def _got(fault: ErrorDetails) -> str:
+    # A null counts as absent: only an unknown field is ever faulted for one.
+    absent = fault["type"] == "missing" or (
+        fault["type"] == "value_error" and fault["input"] is None
+    )
+    return "nothing" if absent else shape(fault["input"])
 
 
 def _count(number: int, noun: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas import fields, names
+from schemas import fields, names, text
 from schemas.faults import Fault, again, broken, faults, shape
 from schemas.identity import Identity, identity
 from schemas.numbers import Amount, parse
@@ -168,7 +168,7 @@ class AdjustmentRequest(BaseModel):
         try:
             request = read(document)
         except ValidationError as error:
-            raise _with_broken_rules(error, document) from None
+            raise cls._every_fault(error, document, read) from None
         if (
             request.operation != names.ADJUST
             or request.points is None
@@ -179,6 +179,33 @@ class AdjustmentRequest(BaseModel):
                 raise ValidationError.from_exception_data(cls.__name__, found)
         return request
 
+    @classmethod
+    def _every_fault(
+        cls,
+        error: ValidationError,
+        document: dict[str, Any],
+        read: ModelWrapValidatorHandler[Self],
+    ) -> ValidationError:
+        """Add the rules between fields that are broken whatever the faulty fields should be.
+
+        A publisher is told of every fault at once, not of the next one after each correction.
+        """
+        found = [again(fault) for fault in error.errors(include_url=False)]
+        if any(text.flaw(name) == text.LONE_SURROGATE for name in document):
+            # Pydantic stops at such a name, so the other fields are read without it.
+            named = {n: v for n, v in document.items() if text.flaw(n) != text.LONE_SURROGATE}
+            found = [broken("", "must have no name with a lone surrogate", document)]
+            try:
+                read(named)
+            except ValidationError as other:
+                found += [again(fault) for fault in other.errors(include_url=False)]
+        faulty = frozenset(str(fault["loc"][0]) for fault in found if fault.get("loc"))
+        sound = {n: v for n, v in document.items() if n in _DEFAULTS and n not in faulty}
+        if "points" in sound:
+            sound["points"] = parse(sound["points"])
+        found += _broken_rules(cls.model_construct(**sound), document, faulty)
+        return ValidationError.from_exception_data(cls.__name__, found)
+
 
 _DEFAULTS: Final[dict[str, Any]] = {
     name: None if field.is_required() else field.default
@@ -187,37 +214,13 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 
 def _broken_rules(
-    request: AdjustmentRequest, document: dict[str, Any], unknown: frozenset[str]
+    request: AdjustmentRequest, document: dict[str, Any], faulty: frozenset[str]
 ) -> list[InitErrorDetails]:
     return [
         broken(rule.field, rule.sentence, document.get(rule.field))
         for rule in RULES
-        if unknown.isdisjoint(rule.looks_at) and rule.broken(request)
+        if faulty.isdisjoint(rule.looks_at) and rule.broken(request)
     ]
-
-
-def _with_broken_rules(error: ValidationError, document: dict[str, Any]) -> ValidationError:
-    """Add the rules between fields that are broken whatever the unreadable fields may be.
-
-    A publisher is told of every fault at once, not of the next one after each correction.
-    """
-    found = error.errors(include_url=False)
-    unreadable = frozenset(str(fault["loc"][0]) for fault in found if fault["loc"])
-    readable = {
-        name: value
-        for name, value in document.items()
-        if name in _DEFAULTS and name not in unreadable
-    }
-    if "points" in readable:
-        readable["points"] = parse(readable["points"])
-    request = AdjustmentRequest.model_construct(**readable)
-    return ValidationError.from_exception_data(
-        error.title,
-        [
-            *(again(fault) for fault in found),
-            *_broken_rules(request, document, unreadable),
-        ],
-    )
 
 
 _KEY_FIELDS: Final = frozenset({"program_id", "member_id", "request_id"})

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, TypeGuard
 
+CONTROL_CHARACTER: Final = "a control character"
+LONE_SURROGATE: Final = "a lone surrogate"
+
 # C0, DEL and C1 control characters, and the surrogates, which stand alone wherever Python shows
 # them. Postgres cannot store some of these, and no log or terminal should be handed the others.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -37,4 +40,4 @@ def flaw(value: str) -> str:
     match = _FORBIDDEN.search(value)
     if match is None:
         return ""
-    return "a lone surrogate" if match.group() >= "\ud800" else "a control character"
+    return LONE_SURROGATE if match.group() >= "\ud800" else CONTROL_CHARACTER
