@@ -12,10 +12,11 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 from pydantic import ValidationError
-
 from schemas.event import Event
 from schemas.outcome import Outcome
+
 from tests.load import bucket_key
 from tests.model import Expected, Model
 from tests.traffic import take_all
@@ -30,21 +31,22 @@ FAULTS_SHOWN_MAX = 10
 LOTS_SHOWN_MAX = 100
 
 
-def expectations(messages: Iterable[Message]) -> list[Expected]:
-    """Return what the model says of every message, in the order of publishing."""
-    model = Model()
-    return [model.expect(message.body) for message in messages]
-
-
 async def verdict(
-    downstream: Downstream, messages: Sequence[Message], expected: Sequence[Expected]
+    downstream: Downstream,
+    database_url: str,
+    messages: Sequence[Message],
+    *,
+    letters_expected: int = 0,
 ) -> list[str]:
-    """Judge replies, events and dead letters together."""
+    """Judge replies, events, dead letters and books against the model in publish order."""
+    model = Model()
+    expected = [model.expect(message.body) for message in messages]
     letters = await take_all(downstream.amqp_url, f"{downstream.prefix}.dead")
-    judgements = (
+    judgements: tuple[Iterable[str], ...] = (
         reply_faults(downstream.replies, messages, expected),
         event_faults(downstream.events, downstream.replies, expected),
-        (f"a dead letter: {letter.headers}" for letter in letters),
+        [f"a dead letter: {letter.headers}" for letter in letters[letters_expected:]],
+        await book_faults(database_url, model),
     )
     return [
         fault for judgement in judgements for fault in itertools.islice(judgement, FAULTS_SHOWN_MAX)
@@ -145,7 +147,7 @@ def _sequence_faults(told: list[dict[str, Any]], expected: Sequence[Expected]) -
     for outcome in told:
         sequences[outcome["member_id"]] += 1
         if sequences[outcome["member_id"]] != outcome["sequence"]:
-            yield f"event {sequences[outcome['member_id']]} of its member is out of place: {outcome}"
+            yield f"event {sequences[outcome['member_id']]} of a member is out of place: {outcome}"
             sequences[outcome["member_id"]] = outcome["sequence"]
     last: dict[str, int] = {}
     for one in expected:
@@ -189,12 +191,73 @@ def _envelope_faults(event: Received) -> Iterator[str]:
         "content type": (event.properties.content_type, "application/cloudevents+json"),
         "delivery mode": (event.properties.delivery_mode, 2),
         "member id header": (event.headers.get("member-id"), data["member_id"]),
-        "bucket header": (event.headers.get("bucket"), _bucket_header(data["member_id"])),
+        "bucket header": (event.headers.get("bucket"), bucket_key(data["member_id"])),
     }
     for name, (got, wanted) in facts.items():
         if got != wanted:
             yield f"the {name} of an event is {got!r}, not {wanted!r}"
 
 
-def _bucket_header(member_id: str) -> object:
-    return bucket_key(member_id)
+async def book_faults(database_url: str, model: Model) -> list[str]:
+    """The books hold one outcome for each request, and the wallets that the model has (I2, I4)."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        faults = [f"{row['fault']}: {row['place']}" for row in await connection.fetch(_BOOK_FAULTS)]
+        requests = await connection.fetch(
+            "SELECT program_id, member_id, request_id FROM points.journal "
+            "WHERE fingerprint IS NOT NULL"
+        )
+        wallets = await connection.fetch(
+            "SELECT program_id, member_id, category, balance, total, version FROM points.wallets"
+        )
+    finally:
+        await connection.close()
+    answered = {
+        (*place, request_id)
+        for place, member in model.members.items()
+        for request_id in member.answers
+    }
+    kept = {
+        (*place, category, wallet.balance, wallet.total, wallet.version)
+        for place, member in model.members.items()
+        for category, wallet in member.wallets.items()
+        if wallet.version
+    }
+    faults += [f"requests = outcomes, but for {x}" for x in answered ^ {tuple(r) for r in requests}]
+    faults += [f"wallets are the model's, but for {x}" for x in kept ^ {tuple(r) for r in wallets}]
+    return faults
+
+
+_BOOK_FAULTS = """
+SELECT 'balance = journal = lots - deficit fails' AS fault, wallet::text AS place
+FROM points.wallets AS wallet
+WHERE balance <> (
+    SELECT coalesce(sum(points), 0) FROM points.journal
+    WHERE (program_id, member_id, currency, category)
+    = (wallet.program_id, wallet.member_id, wallet.currency, wallet.category)
+) OR balance + deficit <> (
+    SELECT coalesce(sum(remaining), 0) FROM points.lots
+    WHERE (program_id, member_id, currency, category)
+    = (wallet.program_id, wallet.member_id, wallet.currency, wallet.category)
+)
+UNION ALL
+SELECT 'versions are gapless fails', wallet::text
+FROM points.wallets AS wallet
+WHERE version <> (
+    SELECT count(*) FROM points.journal
+    WHERE (program_id, member_id, currency, category)
+    = (wallet.program_id, wallet.member_id, wallet.currency, wallet.category)
+    AND points <> 0
+)
+UNION ALL
+SELECT 'sequences are gapless fails', member::text
+FROM points.members AS member
+WHERE sequence <> (
+    SELECT count(*) FROM points.journal
+    WHERE (program_id, member_id) = (member.program_id, member.member_id)
+    AND event_type IS NOT NULL
+) OR sequence <> (
+    SELECT coalesce(max(sequence), 0) FROM points.journal
+    WHERE (program_id, member_id) = (member.program_id, member.member_id)
+)
+"""
