@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _PROGRAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -156,8 +156,10 @@ class Member:
 class Model:
     """All members, and the rules applied to one message after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, killers: Collection[str] = ()) -> None:
+        """`killers`: ids of requests that kill every worker that tries them."""
         self.members: dict[tuple[str, str], Member] = {}
+        self.killers = killers
 
     def expect(self, body: bytes, message_id: str | None = None) -> Expected:
         """Apply one message whose three ids are valid and return what it must come to."""
@@ -185,6 +187,7 @@ class Model:
     ) -> Expected:
         sequence = member.sequence + 1
         error = next(_faults_before_the_wallet(document), None)
+        error = "killed_the_worker" if ids[2] in self.killers else error
         if error or document is None:
             return Expected(*ids, "REJECTED", error, sequence=sequence)
         points = int(_amount(document["points"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ANSWERED_SECONDS_MAX = 100
 PARTITIONS = 8
+RUN = (sys.executable, "-m", "worker", "run", "--setup")
 
 
 @dataclass
@@ -30,13 +32,14 @@ class Scene:
     prefix: str
     env: dict[str, str] = field(default_factory=dict)
 
-    def worker(self, **env: str) -> WorkerProcess:
+    def worker(self, command: Sequence[str] = RUN) -> WorkerProcess:
         """Return a worker that starts when its context is entered."""
         return WorkerProcess(
             amqp_url=self.amqp_url,
             database_url=self.database_url,
             prefix=self.prefix,
-            env={**self.env, **env},
+            env=self.env,
+            command=command,
         )
 
     async def delete_topology(self) -> None:
@@ -100,6 +103,8 @@ class Traffic:
             what=f"{len(events)} events have come",
         )
 
-    async def faults(self) -> list[str]:
+    async def faults(self, killers: Sequence[Message] = ()) -> list[str]:
         """Return what differs from the model; empty when all is well."""
-        return await verdict(self.downstream, self.scene.database_url, self.messages)
+        return await verdict(
+            self.downstream, self.scene.database_url, self.messages, killers=killers
+        )

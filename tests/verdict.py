@@ -36,21 +36,33 @@ async def verdict(
     database_url: str,
     messages: Sequence[Message],
     *,
-    letters_expected: int = 0,
+    killers: Sequence[Message] = (),
 ) -> list[str]:
     """Judge replies, events, dead letters and books against the model in publish order."""
-    model = Model()
+    model = Model({killer.request_id for killer in killers})
     expected = [model.expect(message.body) for message in messages]
     letters = await take_all(downstream.amqp_url, f"{downstream.prefix}.dead")
     judgements: tuple[Iterable[str], ...] = (
         reply_faults(downstream.replies, messages, expected),
         event_faults(downstream.events, downstream.replies, expected),
-        [f"a dead letter: {letter.headers}" for letter in letters[letters_expected:]],
+        letter_faults(letters, killers),
         await book_faults(database_url, model),
     )
     return [
         fault for judgement in judgements for fault in itertools.islice(judgement, FAULTS_SHOWN_MAX)
     ]
+
+
+def letter_faults(letters: Sequence[Received], killers: Sequence[Message]) -> Iterator[str]:
+    """Nothing is set aside but what kills the worker."""
+    for killer in killers:
+        if killer.body not in {letter.body for letter in letters}:
+            yield f"no dead letter for {killer}"
+    for letter in letters:
+        if letter.headers["x-error-key"] != "killed_the_worker":
+            yield f"a dead letter: {letter.headers}"
+        elif letter.body not in {killer.body for killer in killers}:
+            yield f"killed by an innocent message: {letter.body!r}"
 
 
 def seen(outcome: dict[str, Any], *, stored: bool) -> Expected:

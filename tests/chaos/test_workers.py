@@ -1,0 +1,178 @@
+"""Workers that die, stop, join, leave and stand still under load (I1 to I5)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sys
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from tests.load import generate
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.scene import Scene
+    from tests.workers import WorkerProcess
+
+COUNT = 20_000
+MEMBERS = 300
+RUN_SECONDS_MAX = 250
+BOTH_WAYS = pytest.mark.parametrize(
+    "by_door", [False, True], ids=["by_bucket_key", "through_the_door"]
+)
+
+
+def runs(worker: WorkerProcess) -> bool:
+    """Whether the worker's process has not ended."""
+    return worker._running().poll() is None
+
+
+def moments(count: int, *, seed: int) -> list[int]:
+    """Return at which numbers of answers something happens."""
+    return sorted(random.Random(seed).sample(range(100, COUNT - 1_000), count))
+
+
+@BOTH_WAYS
+async def test_a_worker_killed_ten_times_loses_doubles_and_reorders_nothing(
+    scene: Scene, *, by_door: bool
+) -> None:
+    messages = generate(COUNT, MEMBERS, seed=11)
+    async with scene.worker() as worker:
+        await worker.ready()
+        async with (
+            scene.traffic(messages, by_door=by_door) as traffic,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(traffic.publish())
+            for moment in moments(10, seed=11):
+                await traffic.answered(moment)
+                worker.kill()
+                await worker.exited()
+                worker.start()
+            await traffic.answered()
+            assert await traffic.faults() == []
+
+
+@pytest.mark.parametrize("workers_max", [2, 3])
+@BOTH_WAYS
+async def test_workers_that_join_and_leave_under_load_keep_every_members_order(
+    scene: Scene, broker_version: tuple[int, ...], *, workers_max: int, by_door: bool
+) -> None:
+    if broker_version < (4,):
+        pytest.skip("needs RabbitMQ 4 or later: older ones hand a lane over only when one dies")
+    messages = generate(COUNT, MEMBERS, seed=20 + workers_max)
+    chance = random.Random(workers_max)
+    async with contextlib.AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(scene.worker()) for _ in range(workers_max)]
+        for worker in workers:
+            await worker.ready()
+        async with (
+            scene.traffic(messages, by_door=by_door) as traffic,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(traffic.publish())
+            for moment in moments(12, seed=workers_max):
+                await traffic.answered(moment)
+                await _reshuffle(chance, workers)
+            await traffic.answered()
+            assert await traffic.faults() == []
+
+
+async def _reshuffle(chance: random.Random, workers: list[WorkerProcess]) -> None:
+    """End one of the workers, politely or not, or start one that has ended."""
+    ended = [worker for worker in workers if not runs(worker)]
+    if ended and (len(ended) == len(workers) or chance.random() < 0.5):
+        chance.choice(ended).start()
+        return
+    worker = chance.choice([worker for worker in workers if runs(worker)])
+    if chance.random() < 0.5:
+        worker.kill()
+    else:
+        worker.stop_signal()
+
+
+@BOTH_WAYS
+async def test_a_frozen_worker_let_go_beside_its_successor_changes_nothing(
+    scene: Scene, *, by_door: bool
+) -> None:
+    """Its open batch and its unconfirmed publications are of no effect, or were done already."""
+    messages = generate(COUNT, MEMBERS, seed=31)
+    scene.env = {
+        "POINTS_HEARTBEAT_SECONDS": "2",
+        "POINTS_STATEMENT_TIMEOUT_SECONDS": "4",
+        "POINTS_IDLE_TRANSACTION_TIMEOUT_SECONDS": "4",
+        "POINTS_LOCK_TIMEOUT_SECONDS": "3",
+    }
+    async with scene.worker() as frozen, scene.worker() as second:
+        await frozen.ready()
+        async with (
+            scene.traffic(messages, by_door=by_door) as traffic,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(traffic.publish())
+            await traffic.answered(2_000)
+            await _freeze_with_an_open_batch(scene, frozen)
+            answers = traffic.answers
+            await second.ready()
+            await traffic.answered(min(answers + 8_000, COUNT - 2_000))
+            frozen.thaw()
+            await traffic.answered()
+            await frozen.ready()
+            assert await traffic.faults() == []
+
+
+async def _freeze_with_an_open_batch(scene: Scene, worker: WorkerProcess) -> None:
+    """Freeze the worker while one of its transactions is open; let go and try again if none is."""
+    connection = await asyncpg.connect(scene.database_url)
+
+    async def sessions(state: str) -> int:
+        return int(
+            await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state LIKE $1",
+                state,
+            )
+        )
+
+    async def nothing_runs() -> bool:
+        return not await sessions("active")
+
+    async def caught() -> bool:
+        worker.freeze()
+        await until(nothing_runs, what="the end of the statement in hand")
+        is_open = bool(await sessions("idle in transaction"))
+        if not is_open:
+            worker.thaw()
+        return is_open
+
+    try:
+        await until(caught, what="a worker frozen with an open batch")
+    finally:
+        await connection.close()
+
+
+async def test_a_message_that_kills_its_worker_is_set_aside_and_its_neighbours_are_applied(
+    scene: Scene,
+) -> None:
+    messages = generate(2_000, 20, seed=41, repeats_per_hundred=0)
+    killer = messages[700]
+    command = (sys.executable, "-m", "tests.chaos.killed_by", killer.request_id)
+    async with scene.worker(command) as worker:
+        await worker.ready()
+        async with scene.traffic(messages) as traffic, asyncio.TaskGroup() as group:
+            group.create_task(traffic.publish())
+            keeper = group.create_task(_start_again_and_again(worker))
+            await traffic.answered()
+            keeper.cancel()
+            assert await traffic.faults(killers=[killer]) == []
+
+
+async def _start_again_and_again(worker: WorkerProcess) -> None:
+    """What an orchestrator does."""
+    while True:
+        await until(lambda: not runs(worker), RUN_SECONDS_MAX, what="the worker's death")
+        worker.start()
