@@ -121,10 +121,12 @@ class Conversation:
         }
 
     def events_of(self, member_id: str) -> list[Received]:
-        """All events of a member so far, in the order of arrival."""
-        return [
-            event for event in self.downstream.events if event.headers.get("member-id") == member_id
-        ]
+        """The events of a member so far, in the order of arrival, repeats dropped by their id."""
+        events: dict[str | None, Received] = {}
+        for event in self.downstream.events:
+            if event.headers.get("member-id") == member_id:
+                events.setdefault(event.properties.message_id, event)
+        return list(events.values())
 
     async def events(self, member_id: str, count: int) -> list[Received]:
         """Wait for so many events of a member, hold them to the schema, and return them."""
