@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from worker.broker.connection import WireConnection, open_connection
 from worker.broker.errors import (
     BrokerError,
     BrokerRefused,
@@ -12,8 +13,7 @@ from worker.broker.errors import (
 from worker.broker.intake import Intake
 from worker.broker.messages import Delivery, Publication
 from worker.broker.publisher import Publisher, PublishReport, PublishRules
-from worker.broker.session import Session, close_connection, open_session
-from worker.broker.wire import WireConnection, open_connection
+from worker.broker.session import Session, open_session
 
 __all__ = [
     "BrokerError",
@@ -29,7 +29,6 @@ __all__ = [
     "SessionLost",
     "Unpublishable",
     "WireConnection",
-    "close_connection",
     "open_connection",
     "open_session",
 ]

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker.broker.decoding import decode_body_size, decode_returned
 from worker.broker.encoding import HEADER_FRAME, METHOD_FRAME
-from worker.broker.errors import SessionLost
-from worker.broker.messages import Publication
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.broker.errors import SessionLost
+    from worker.broker.messages import Publication
 
 PENDING: Final = 0
 TAKEN: Final = 1
@@ -93,7 +96,7 @@ class Confirms:
         self._missing = 0
 
     def begin(self, publications: Sequence[Publication]) -> Flight:
-        """Number the publications, of which there is at least one; they must go out next."""
+        """Give the publications (at least one) the next numbers; they must go out next."""
         if self._lost is not None:
             raise self._lost
         flight = Flight(self._next_number, publications)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker.broker.decoding import decode_delivered, decode_properties
 from worker.broker.encoding import HEADER_FRAME, METHOD_FRAME
 from worker.broker.messages import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _METHOD: Final = Struct(">I").unpack_from
 _DELIVER: Final = 0x003C003C

@@ -2,19 +2,21 @@
 
 pamqp needs about 30 µs for the frames of a delivery, and raises on bytes that are no UTF-8 and on
 timestamps beyond the calendar, which closes the connection: one such message would stop every
-worker in turn. These functions need a quarter of the time and refuse nothing that the broker let in.
+worker in turn. These functions need a fifth of the time and refuse nothing that the broker let in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
 from datetime import UTC, datetime
 from decimal import Decimal
 from struct import Struct
-from struct import error as StructError
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from worker.broker.messages import Delivery
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.broker.messages import Delivery
 
 _U32: Final = Struct(">I").unpack_from
 _HEADER: Final = Struct(">QH").unpack_from
@@ -63,7 +65,9 @@ def decode_body_size(data: bytes, at: int) -> int:
     return int(_HEADER(data, at + 4)[0])
 
 
-def decode_properties(delivery: Delivery, data: bytes, at: int) -> int:
+def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the wire.
+    delivery: Delivery, data: bytes, at: int
+) -> int:
     """Set the delivery's properties from the content header at `at`; return the body's size."""
     size, flags = _HEADER(data, at + 4)
     at += 14
@@ -114,7 +118,7 @@ def _read_table(table: dict[str, object], data: bytes, at: int, end: int, depth:
         while at < end:
             key, at = _short(data, at)
             table[key], at = _value(data, at, depth)
-    except (IndexError, ValueError, OverflowError, StructError):
+    except (IndexError, ValueError, OverflowError, struct.error):
         # The broker lets through what no client can represent; the message must not stop a lane.
         return
 

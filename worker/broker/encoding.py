@@ -6,14 +6,16 @@ it and write the same bytes (a test compares them). Strings as in `worker.broker
 
 from __future__ import annotations
 
+import struct
 from struct import Struct
-from struct import error as StructError
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pamqp.encode import encode_table_value
 
 from worker.broker.errors import Unpublishable
-from worker.broker.messages import Publication
+
+if TYPE_CHECKING:
+    from worker.broker.messages import Publication
 
 METHOD_FRAME: Final = 1
 HEADER_FRAME: Final = 2
@@ -68,7 +70,14 @@ def encode_publication(publication: Publication, channel: int, frame_max: int) -
         exchange = _short(publication.exchange)
         routing_key = _short(publication.routing_key)
         flags, properties = _properties(publication)
-    except (IndexError, ValueError, TypeError, OverflowError, StructError, RecursionError) as error:
+    except (
+        IndexError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        struct.error,
+        RecursionError,
+    ) as error:
         # The value itself is a payload and stays out of the text.
         raise Unpublishable(f"It cannot be encoded as AMQP ({type(error).__name__}).") from None
     header_size = 14 + len(properties)

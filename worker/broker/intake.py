@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import aiormq
-
+from worker.broker.connection import WireChannel, WireConnection, call, open_channel, reason_of
 from worker.broker.content import Deliveries
 from worker.broker.encoding import encode_ack
 from worker.broker.errors import SessionLost
-from worker.broker.messages import Delivery
-from worker.broker.wire import WireChannel, WireConnection, open_channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pamqp.common import FieldTable
+
+    from worker.broker.messages import Delivery
 
 
 class Intake:
@@ -44,12 +48,11 @@ class Intake:
         self._channel = await open_channel(connection, Deliveries(self.queue, self._receive))
         amqp = self._channel.amqp
         amqp.closing.add_done_callback(self._closed)
-        amqp.on_consumer_cancel_callbacks.add(self._cancelled)
-        try:
-            await amqp.basic_qos(prefetch_count=prefetch)
-            await amqp.basic_consume(self.queue, _never_called, arguments={"x-priority": priority})
-        except (aiormq.AMQPError, ConnectionError) as error:
-            raise SessionLost(f"RabbitMQ does not let us consume {self.queue}: {error}") from None
+        amqp.on_consumer_cancel_callbacks.add(self._ended)
+        doing = f"let us consume {self.queue}"
+        await call(amqp.basic_qos(prefetch_count=prefetch), doing)
+        arguments: FieldTable = {"x-priority": priority}
+        await call(amqp.basic_consume(self.queue, _never_called, arguments=arguments), doing)
 
     async def take(self, count_max: int) -> list[Delivery]:
         """Return what is buffered, oldest first: at least one delivery, at most `count_max`.
@@ -136,10 +139,10 @@ class Intake:
 
     def _closed(self, closing: asyncio.Future[object]) -> None:
         if self._lost is None:
-            reason = None if closing.cancelled() else closing.exception()
+            reason = reason_of(closing)
             self._fail(SessionLost(f"The channel that consumes {self.queue} closed: {reason}"))
 
-    def _cancelled(self, _: object) -> None:
+    def _ended(self, _: object) -> None:
         self._fail(SessionLost(f"RabbitMQ ended the consumer of {self.queue}: the queue is gone."))
 
 

@@ -9,15 +9,18 @@ be published again in its place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from worker.broker.confirms import REFUSED, RETURNED, TAKEN, Confirms, Flight
+from worker.broker.confirms import REFUSED, RETURNED, TAKEN, Confirms
+from worker.broker.connection import WireChannel, WireConnection, open_channel, reason_of
 from worker.broker.encoding import encode_publication
 from worker.broker.errors import SessionLost, Unpublishable
-from worker.broker.messages import Publication
-from worker.broker.wire import WireChannel, WireConnection, open_channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from worker.broker.messages import Publication
 
 # A batch goes to the socket in pieces, so that a large one does not fill the memory twice.
 CHUNK_BYTES: Final = 256 * 1024
@@ -61,13 +64,13 @@ class Publisher:
         user: str,
         rules: PublishRules,
         fail: Callable[[SessionLost], None],
-        tell: Callable[[str, str | None], None],
+        refused: Callable[[str | None], None],
     ) -> None:
-        """`tell` hears of "publish" and "blocked": a reason while it lasts, then None."""
+        """`refused` hears why the broker refuses what must be taken, and None once it is taken."""
         self._user = user
         self._rules = rules
         self._fail = fail
-        self._tell = tell
+        self._refused = refused
         self._channel: WireChannel
         self._confirms = Confirms()
         self._lost: SessionLost | None = None
@@ -90,8 +93,7 @@ class Publisher:
         Raises Unpublishable, before anything is sent, when something that must be taken cannot
         be encoded, and SessionLost on any failure but a refusal, ever after.
         """
-        if self._lost is not None:
-            raise self._lost
+        self._raise_if_lost()
         batch = self._encode(publications)
         try:
             async with self._ordered:
@@ -136,12 +138,12 @@ class Publisher:
             batch = owed
             if owed:
                 refusals += 1
-                target = owed[0].publication
-                self._tell("publish", f"RabbitMQ refuses what is published to {target.exchange}.")
+                exchange = owed[0].publication.exchange
+                self._refused(f"RabbitMQ does not take what is published to {exchange}.")
                 await self._pause(delay_seconds)
                 delay_seconds = min(delay_seconds * 2, self._rules.retry_delay_seconds_max)
         if refusals:
-            self._tell("publish", None)
+            self._refused(None)
         return replies, refusals, returned
 
     async def _retry_replies(self, refused: list[_Sent]) -> int:
@@ -174,67 +176,70 @@ class Publisher:
                     channel.send(b"".join(chunk))
                     chunk.clear()
                     size = 0
-                    if channel.is_backed_up:
-                        await self._unless_lost(asyncio.ensure_future(channel.drain()))
+                    if channel.unsent > CHUNK_BYTES:
+                        await self._drain()
             if chunk:
                 channel.send(b"".join(chunk))
-        await self._landed(flight)
+        await self._patiently(flight.landed, lambda: flight.unsettled)
         return flight.verdicts
 
-    async def _landed(self, flight: Flight) -> None:
-        """Wait for all confirms; raises SessionLost when none comes for too long."""
+    async def _drain(self) -> None:
+        drained = asyncio.ensure_future(self._channel.drain())
+        try:
+            await self._patiently(drained, lambda: self._channel.unsent)
+        finally:
+            drained.cancel()
+
+    async def _patiently(self, done: asyncio.Future[None], left: Callable[[], int]) -> None:
+        """Wait for as long as less is left each time; raises SessionLost when it stays."""
         timeout_seconds = self._rules.confirm_timeout_seconds
         while True:
-            unsettled = flight.unsettled
-            await asyncio.wait({flight.landed}, timeout=timeout_seconds)
-            if flight.landed.done():
-                flight.landed.result()
+            before = left()
+            await asyncio.wait(
+                {done, self._gone}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            self._raise_if_lost()
+            if done.done():
                 return
             if self._channel.blocked:
                 # The broker will not answer before its alarm is over, and says when it is.
                 await self._wait_unblocked()
-            elif flight.unsettled == unsettled:
+            elif left() == before:
                 raise SessionLost(f"RabbitMQ confirmed nothing for {timeout_seconds:g} s.")
 
     async def _wait_unblocked(self) -> None:
-        self._tell("blocked", "RabbitMQ takes no publications: its memory or disk alarm is on.")
         while self._channel.blocked:
             await self._pause(self._rules.retry_delay_seconds_min)
-        self._tell("blocked", None)
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.wait({self._gone}, timeout=seconds)
+        self._raise_if_lost()
+
+    def _raise_if_lost(self) -> None:
         if self._lost is not None:
             raise self._lost
 
-    async def _unless_lost(self, task: asyncio.Future[None]) -> None:
-        try:
-            await asyncio.wait({self._gone, task}, return_when=asyncio.FIRST_COMPLETED)
-            if self._lost is not None:
-                raise self._lost
-            await task
-        finally:
-            task.cancel()
-
     def _encode(self, publications: Sequence[Publication]) -> list[_Sent]:
         """Return what can be sent; a reply that never could be is left out."""
-        number, frame_max = self._channel.number, self._channel.frame_max
         batch: list[_Sent] = []
         for publication in publications:
             try:
-                if publication.user_id and publication.user_id != self._user:
-                    raise Unpublishable("RabbitMQ lets nobody publish as another user.")
-                sent = publication
-                if publication.mandatory and publication.routing_key.startswith(_DIRECT_REPLY_TO):
-                    # A direct reply address is no queue: RabbitMQ would deliver and return both.
-                    sent = replace(publication, mandatory=False)
-                batch.append(_Sent(sent, encode_publication(sent, number, frame_max)))
+                batch.append(self._sent(publication))
             except Unpublishable:
                 if publication.must_be_taken:
                     raise
         return batch
 
+    def _sent(self, publication: Publication) -> _Sent:
+        if publication.user_id and publication.user_id != self._user:
+            raise Unpublishable("RabbitMQ lets nobody publish as another user.")
+        if publication.mandatory and publication.routing_key.startswith(_DIRECT_REPLY_TO):
+            # A direct reply address is no queue: RabbitMQ would deliver the reply and return it.
+            publication = replace(publication, mandatory=False)
+        channel = self._channel
+        frames = encode_publication(publication, channel.number, channel.frame_max)
+        return _Sent(publication, frames)
+
     def _closed(self, closing: asyncio.Future[object]) -> None:
         if self._lost is None:
-            reason = None if closing.cancelled() else closing.exception()
-            self._fail(SessionLost(f"A channel that publishes closed: {reason}"))
+            self._fail(SessionLost(f"A channel that publishes closed: {reason_of(closing)}"))

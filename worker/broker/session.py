@@ -8,13 +8,15 @@ delivers again what was not acknowledged, in order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from worker.broker.connection import WireConnection, open_connection, reason_of
 from worker.broker.errors import SessionLost
 from worker.broker.intake import Intake
 from worker.broker.publisher import Publisher, PublishRules
-from worker.broker.wire import WireConnection, open_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
 
 
 class Session:
@@ -35,104 +37,98 @@ class Session:
         self._publishing = publishing
         self._rules = rules
         self._tell = tell
-        self._told: dict[str, dict[int, str]] = {"publish": {}, "blocked": {}}
+        self._refusals: dict[Publisher, str] = {}
         self._intakes: list[Intake] = []
         self._publishers: list[Publisher] = []
         self._closing: asyncio.Task[None] | None = None
+        assert publishing.tap is not None, "An open connection has a tap."
+        publishing.tap.when_blocked = self._blocked
         for connection in (consuming, publishing):
             connection.amqp.closing.add_done_callback(self._closed)
 
     async def intake(self, queue: str, *, prefetch: int, priority: int = 0) -> Intake:
         """Begin to consume the queue, on a channel of its own.
 
-        `priority` is the consumer's `x-priority`. Raises SessionLost (the whole session is then
-        lost) when the queue is missing or the connection gone.
+        `prefetch` is 1 to 65,535, `priority` the consumer's `x-priority`. Raises SessionLost (the
+        whole session is then lost) when the queue is missing or the connection gone.
         """
         intake = Intake(queue, self.fail)
+        await self._open(intake.open(self._consuming, prefetch=prefetch, priority=priority))
         self._intakes.append(intake)
-        try:
-            await intake.open(self._consuming, prefetch=prefetch, priority=priority)
-        except SessionLost as error:
-            self.fail(error)
-            raise
         return intake
 
     async def publisher(self) -> Publisher:
         """Open a publishing channel with confirms. Raises SessionLost when it cannot."""
-        number = len(self._publishers)
         publisher = Publisher(
-            self.user,
-            self._rules,
-            self.fail,
-            lambda condition, reason: self._hear(number, condition, reason),
+            self.user, self._rules, self.fail, lambda reason: self._refused(publisher, reason)
         )
+        await self._open(publisher.open(self._publishing))
         self._publishers.append(publisher)
-        try:
-            await publisher.open(self._publishing)
-        except SessionLost as error:
-            self.fail(error)
-            raise
         return publisher
 
     def fail(self, error: SessionLost) -> None:
         """End the session now: every `take` and `publish` raises, both connections close."""
+        if not self.lost.done():
+            self._end(error)
+            self._closing = asyncio.get_running_loop().create_task(self._shut(5))
+
+    async def close(self, timeout_seconds: float = 5) -> None:
+        """Close the channels, then the connections; what does not close in time is dropped."""
+        if not self.lost.done():
+            self._end(SessionLost("The session is closed."))
+            await asyncio.gather(
+                *(intake.close(timeout_seconds) for intake in self._intakes),
+                *(publisher.close(timeout_seconds) for publisher in self._publishers),
+            )
+            self._closing = asyncio.get_running_loop().create_task(self._shut(timeout_seconds))
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _open(self, opening: Coroutine[None, None, None]) -> None:
+        """Finish opening; a session in which something is half open is lost."""
+        try:
+            await opening
+        except SessionLost as error:
+            self.fail(error)
+            raise
+        except BaseException:
+            self.fail(SessionLost("Opening a channel was interrupted."))
+            raise
         if self.lost.done():
-            return
+            raise self.lost.result()
+
+    def _end(self, error: SessionLost) -> None:
         self.lost.set_result(error)
         for intake in self._intakes:
             intake.lose(error)
         for publisher in self._publishers:
             publisher.lose(error)
-        for condition in self._told:
-            self._told[condition].clear()
-            self._tell(condition, None)
-        self._closing = asyncio.get_running_loop().create_task(self._close_connections(5))
+        self._tell("publish", None)
+        self._tell("blocked", None)
 
-    async def close(self, timeout_seconds: float = 5) -> None:
-        """Close the channels, then the connections; what does not close in time is dropped."""
-        if not self.lost.done():
-            self.lost.set_result(SessionLost("The session is closed."))
-            await asyncio.gather(
-                *(intake.close(timeout_seconds) for intake in self._intakes),
-                *(publisher.close(timeout_seconds) for publisher in self._publishers),
-            )
-            self._closing = asyncio.get_running_loop().create_task(
-                self._close_connections(timeout_seconds)
-            )
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
-
-    async def _close_connections(self, timeout_seconds: float) -> None:
+    async def _shut(self, timeout_seconds: float) -> None:
         await asyncio.gather(
-            close_connection(self._consuming, timeout_seconds),
-            close_connection(self._publishing, timeout_seconds),
+            self._consuming.shut(timeout_seconds), self._publishing.shut(timeout_seconds)
         )
 
-    def _hear(self, publisher: int, condition: str, reason: str | None) -> None:
-        """Tell one condition for all publishers: it is over when it is over for the last."""
-        reasons = self._told[condition]
-        if reason is None:
-            reasons.pop(publisher, None)
-        else:
-            reasons[publisher] = reason
+    def _refused(self, publisher: Publisher, reason: str | None) -> None:
+        """Tell of refusals for all publishers at once: over when over for the last of them."""
+        self._refusals.pop(publisher, None)
+        if reason is not None:
+            self._refusals[publisher] = reason
         if not self.lost.done():
-            self._tell(condition, next(iter(reasons.values()), None))
+            self._tell("publish", next(iter(self._refusals.values()), None))
+
+    def _blocked(self, blocked: bool) -> None:  # noqa: FBT001 - the tap calls it.
+        if not self.lost.done():
+            text = "RabbitMQ takes no publications: its memory or disk alarm is on."
+            self._tell("blocked", text if blocked else None)
 
     def _closed(self, closing: asyncio.Future[object]) -> None:
-        reason = None if closing.cancelled() else closing.exception()
-        self.fail(SessionLost(f"The connection to RabbitMQ is gone: {reason}"))
+        self.fail(SessionLost(f"The connection to RabbitMQ is gone: {reason_of(closing)}"))
 
 
-async def close_connection(connection: WireConnection, timeout_seconds: float = 5) -> None:
-    """Close the connection politely, or drop it when that takes longer than the time given."""
-    with suppress(Exception):
-        async with asyncio.timeout(timeout_seconds):
-            await connection.close()
-            return
-    connection.abort()
-
-
-async def open_session(
+async def open_session(  # noqa: PLR0913 - all but the address are by name.
     url: str,
     *,
     worker_id: str,
@@ -162,6 +158,6 @@ async def open_session(
             timeout_seconds=timeout_seconds,
         )
     except BaseException:
-        await close_connection(consuming)
+        await consuming.shut()
         raise
     return Session(consuming, publishing, rules or PublishRules(), tell)

@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import asyncio
 from struct import Struct
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
-import aio_pika
-import aiormq
-from aiormq.abc import AbstractChannel
-from aiormq.connection import TransportFactory
 from pamqp.heartbeat import Heartbeat
-from yarl import URL
 
 from worker.broker.encoding import FRAME_OVERHEAD, METHOD_FRAME
-from worker.broker.errors import BrokerRefused, BrokerUnreachable, SessionLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 _FRAME: Final = Struct(">BHI").unpack_from
 _METHOD: Final = Struct(">I").unpack_from
 _HEARTBEAT: Final = Heartbeat().marshal()
 _HEARTBEAT_EVERY_SECONDS: Final = 1.0
+_CLOSE: Final = 0x000A0032
 _BLOCKED: Final = 0x000A003C
 _UNBLOCKED: Final = 0x000A003D
+_REPLY: Final = Struct(">HB").unpack_from
 
 
 class Sink(Protocol):
@@ -46,7 +46,11 @@ class Tap(asyncio.StreamReader):
         super().__init__(loop=loop)
         self.sinks: dict[int, Sink] = {}
         self.blocked = False
-        """Whether the broker has said that it reads no publications for now (connection.blocked)."""
+        """Whether the broker takes no publications for now, for want of memory or disk."""
+        self.when_blocked: Callable[[bool], None] = lambda _: None
+        """Called whenever `blocked` has changed."""
+        self.goodbye: tuple[int, str] | None = None
+        """Code and text with which the broker closed the connection, if it did."""
         self._clock = loop
         self._rest = b""
         self._foreign = False
@@ -75,7 +79,7 @@ class Tap(asyncio.StreamReader):
                 taken = True
             else:
                 if channel == 0 and kind == METHOD_FRAME:
-                    self._observe(_METHOD(data, start)[0])
+                    self._observe(data, start)
                 super().feed_data(data[at : stop + 1])
             at = stop + 1
         self._rest = data[at:]
@@ -89,11 +93,15 @@ class Tap(asyncio.StreamReader):
             self._rest = b""
         super().feed_eof()
 
-    def _observe(self, method: int) -> None:
-        if method == _BLOCKED:
-            self.blocked = True
-        elif method == _UNBLOCKED:
-            self.blocked = False
+    def _observe(self, data: bytes, start: int) -> None:
+        method = _METHOD(data, start)[0]
+        if method == _CLOSE:
+            code, size = _REPLY(data, start + 4)
+            text = data[start + 7 : start + 7 + size]
+            self.goodbye = code, text.decode("utf-8", "replace").strip(" .")
+        elif method in {_BLOCKED, _UNBLOCKED}:
+            self.blocked = method == _BLOCKED
+            self.when_blocked(self.blocked)
 
     def _tell_alive(self) -> None:
         # The broker sends no heartbeats while it sends anything else, and aiormq would take a
@@ -102,154 +110,3 @@ class Tap(asyncio.StreamReader):
         if now - self._alive_told_at >= _HEARTBEAT_EVERY_SECONDS:
             self._alive_told_at = now
             super().feed_data(_HEARTBEAT)
-
-
-class _TapFactory(TransportFactory):
-    """Opens the socket for aiormq, TLS or not, with a tap as its reader."""
-
-    tap: Tap
-    writer: asyncio.StreamWriter
-
-    async def create(
-        self, url: URL, **kwargs: Any
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        provider = kwargs.pop("ssl_context_provider")
-        context = await provider.get_context() if url.scheme == "amqps" else None
-        loop = asyncio.get_running_loop()
-        self.tap = tap = Tap(loop)
-        protocol = asyncio.StreamReaderProtocol(tap, loop=loop)
-        try:
-            transport, _ = await loop.create_connection(
-                lambda: protocol, url.host or "localhost", url.port or 5672, ssl=context, **kwargs
-            )
-        except OSError as error:
-            raise aiormq.AMQPConnectionError(*error.args) from error
-        self.writer = asyncio.StreamWriter(transport, protocol, tap, loop)
-        return tap, self.writer
-
-
-class WireConnection(aio_pika.Connection):
-    """A plain aio-pika connection (never a robust one) whose channels can have sinks."""
-
-    tap: Tap
-    writer: asyncio.StreamWriter
-
-    async def connect(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aio-pika's.
-        """Connect as aio-pika does, through a tap; `timeout` in seconds."""
-        factory = _TapFactory()
-        self.kwargs["transport_factory"] = factory
-        await super().connect(timeout)
-        self.tap, self.writer = factory.tap, factory.writer
-
-    @property
-    def amqp(self) -> aiormq.Connection:
-        """The aiormq connection under this one; raises SessionLost once closed."""
-        if self.transport is None:
-            raise SessionLost("The connection is closed.")
-        return cast("aiormq.Connection", self.transport.connection)
-
-    def abort(self) -> None:
-        """Drop the socket at once; the broker takes everything unacknowledged back."""
-        self.writer.transport.abort()
-
-
-async def open_connection(
-    url: str, *, name: str, heartbeat_seconds: int = 10, timeout_seconds: float = 10
-) -> WireConnection:
-    """Connect to the broker under a name that its management pages show.
-
-    Raises BrokerUnreachable when nobody answers within `timeout_seconds`, and BrokerRefused when
-    the broker answers but does not let this user in.
-    """
-    address = URL(url).update_query(heartbeat=heartbeat_seconds, name=name)
-    place = f"{address.host}:{address.port or (5671 if address.scheme == 'amqps' else 5672)}"
-    connection = WireConnection(address)
-    try:
-        await connection.connect(timeout_seconds)
-    except BaseException as error:
-        await connection.close()
-        if isinstance(error, aiormq.exceptions.ConnectionNotAllowed):
-            raise BrokerRefused(
-                f"RabbitMQ at {place} has no virtual host {address.path or '/'} for user "
-                f"{address.user or 'guest'}."
-            ) from None
-        if isinstance(error, _REFUSALS):
-            raise BrokerRefused(
-                f"RabbitMQ at {place} refuses user {address.user or 'guest'}: wrong user or "
-                "password."
-            ) from None
-        if isinstance(error, TimeoutError):
-            raise BrokerUnreachable(
-                f"RabbitMQ at {place} did not answer within {timeout_seconds:g} s."
-            ) from None
-        if isinstance(error, aiormq.AMQPError | OSError):
-            raise BrokerUnreachable(f"RabbitMQ at {place} is not reachable: {error}.") from None
-        raise
-    return connection
-
-
-_REFUSALS: Final = (
-    aiormq.exceptions.AuthenticationError,
-    aiormq.exceptions.ProbableAuthenticationError,
-)
-
-
-class WireChannel:
-    """One channel with a sink: frames go out and come in here, calls go through `amqp`."""
-
-    def __init__(self, connection: WireConnection, amqp: AbstractChannel, sink: Sink) -> None:
-        self.amqp = cast("aiormq.Channel", amqp)
-        self.number = self.amqp.number
-        self.frame_max = connection.amqp.connection_tune.frame_max
-        self._connection = connection
-        self._transport = connection.writer.transport
-        connection.tap.sinks[self.number] = sink
-        self.amqp.closing.add_done_callback(self._forget)
-
-    @property
-    def blocked(self) -> bool:
-        """Whether the broker has stopped reading publications, for want of memory or disk."""
-        return self._connection.tap.blocked
-
-    def send(self, frames: bytes) -> None:
-        """Write whole frames at once; raises SessionLost when the channel is closed."""
-        if self.amqp.is_closed or self._transport.is_closing():
-            raise SessionLost("The channel is closed.")
-        self._transport.write(frames)
-
-    @property
-    def is_backed_up(self) -> bool:
-        """Whether so much is unsent that one should `drain` before sending more."""
-        _, high = self._transport.get_write_buffer_limits()
-        return self._transport.get_write_buffer_size() > high
-
-    async def drain(self) -> None:
-        """Wait until the socket takes more; raises SessionLost when it never will."""
-        try:
-            await self._connection.writer.drain()
-        except ConnectionError:
-            raise SessionLost("The connection to RabbitMQ broke.") from None
-
-    async def close(self, timeout_seconds: float) -> None:
-        """Close the channel: what it holds unacknowledged returns to its queue, in order."""
-        try:
-            await asyncio.wait_for(self.amqp.close(), timeout_seconds)
-        except (TimeoutError, aiormq.AMQPError):
-            self._connection.abort()
-
-    def _forget(self, _: object) -> None:
-        self._connection.tap.sinks.pop(self.number, None)
-
-
-async def open_channel(
-    connection: WireConnection, sink: Sink, *, confirms: bool = False
-) -> WireChannel:
-    """Open a channel whose deliveries or confirms go to the sink.
-
-    Raises SessionLost when the connection is gone.
-    """
-    try:
-        channel = await connection.amqp.channel(publisher_confirms=confirms)
-    except (aiormq.AMQPError, RuntimeError, ConnectionError) as error:
-        raise SessionLost(f"RabbitMQ opened no channel: {error}") from None
-    return WireChannel(connection, channel, sink)
