@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import aiormq
 from pamqp.commands import Basic
+
 from schemas.event import Event
 from schemas.outcome import Outcome
-
 from tests.load import bucket_key
 from tests.traffic import Downstream, Received, take_all, write_raw
 from tests.waiting import until
