@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import ErrorDetails, InitErrorDetails
 
@@ -19,23 +19,16 @@ FAULTS_LISTED_MAX: Final = 50
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class Fault(TypedDict):
-    """One fault: the field, the rule it breaks, and the shape of what came instead."""
-
-    field: str
-    rule: str
-    got: str
-
-
-def faults(error: ValidationError) -> list[Fault]:
+def faults(error: ValidationError) -> list[dict[str, Any]]:
     """List every fault of an invalid payload, at most 50 and then how many more there are.
 
-    `got` is the shape of a value, never the value itself.
+    Each has `field`, the `rule` that it breaks, and as `got` the shape of what came instead,
+    never the value itself. A fault of the whole has the field `body`.
     """
     found = error.errors(include_url=False, include_context=False)
-    listed: list[Fault] = [
+    listed = [
         {
-            "field": _field(".".join(str(part) for part in fault["loc"])),
+            "field": _field(".".join(map(str, fault["loc"]))),
             "rule": _rule(fault["type"], fault["msg"]),
             "got": _got(fault),
         }
@@ -43,7 +36,9 @@ def faults(error: ValidationError) -> list[Fault]:
     ]
     if len(found) > FAULTS_LISTED_MAX:
         more = len(found) - FAULTS_LISTED_MAX
-        listed.append({"field": "", "rule": f"{more} more faults are not listed", "got": ""})
+        listed.append(
+            {"field": "body", "rule": f"has {more} more faults", "got": "more than listed"}
+        )
     return listed
 
 
@@ -99,7 +94,9 @@ def _count(number: int, noun: str) -> str:
 
 def _field(path: str) -> str:
     """Name a field as it was sent only if that is what a field's name looks like."""
-    if not path or _FIELD_NAME.fullmatch(path):
+    if not path:
+        return "body"
+    if _FIELD_NAME.fullmatch(path):
         return path
     return f"a name of {_count(len(path), 'character')}"
 

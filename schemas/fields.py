@@ -92,6 +92,12 @@ def _read_decimal(value: object) -> object:
     raise ValueError(numbers.DECIMAL_RULE)
 
 
+def _read_unsigned(value: object) -> object:
+    if type(value) is str and value[:1] != "-" and numbers.is_decimal_text(value):
+        return value
+    raise ValueError(numbers.UNSIGNED_RULE)
+
+
 def _iso(moment: Any) -> str:
     return str(moment.isoformat())
 
@@ -137,6 +143,9 @@ UTC_MOMENT: Final = Reading(
 DECIMAL: Final = Reading(
     _read_decimal, {"type": "string", "pattern": f"^{numbers.DECIMAL_PATTERN}$"}
 )
+UNSIGNED: Final = Reading(
+    _read_unsigned, {"type": "string", "pattern": f"^{numbers.UNSIGNED_PATTERN}$"}
+)
 PROGRAM_ID: Final = Reading(
     _read_program_id, {"type": "string", "pattern": f"^{identity.PROGRAM_ID_PATTERN}$"}
 )
@@ -145,6 +154,7 @@ METADATA: Final = Reading(_read_metadata, {"type": "object"})
 ProgramId = Annotated[str, PROGRAM_ID]
 Id = Annotated[str, string(1, identity.ID_BYTES_MAX)]
 Decimal = Annotated[str, DECIMAL]
+Unsigned = Annotated[str, UNSIGNED]
 Moment = Annotated[datetime, UTC_MOMENT]
 Counter = Annotated[int, Field(strict=True, ge=0, le=COUNTER_MAX)]
 Positive = Annotated[int, Field(strict=True, ge=1, le=COUNTER_MAX)]

@@ -15,8 +15,10 @@ AMOUNT_RULE: Final = (
 )
 
 # Amounts on output have as many decimals as their currency.
-DECIMAL_PATTERN: Final = r"-?[0-9]+(\.[0-9]+)?"
+UNSIGNED_PATTERN: Final = r"[0-9]+(\.[0-9]+)?"
+DECIMAL_PATTERN: Final = "-?" + UNSIGNED_PATTERN
 DECIMAL_RULE: Final = "must be a string that holds a decimal"
+UNSIGNED_RULE: Final = "must be a string that holds a decimal without a sign"
 
 _DECIMAL = re.compile(DECIMAL_PATTERN)
 _AMOUNT = re.compile(r"(-?[0-9]{1,15})(?:\.([0-9]{1,6}))?")

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from schemas import fields, names, text
-from schemas.faults import Fault, again, broken, faults, shape
+from schemas.faults import again, broken, faults, shape
 from schemas.identity import Identity, identity
 from schemas.numbers import Amount, parse
 from schemas.reading import Unreadable, read_json, write_json
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdjustmentRequest",
-    "Fault",
     "Identity",
     "Unreadable",
     "canonical",

@@ -34,24 +34,28 @@ _Day = TypeVar("_Day", date, datetime)
 def parse_date(value: object) -> date | datetime:
     """Read an expiration date: a date, a date-time, or a date-time without an offset.
 
-    A date-time is read to the microsecond; what is finer is cut off. Raises `ValueError`.
+    A date-time is read to the microsecond, what is finer is cut off; one with an offset is given
+    in UTC. Raises `ValueError`.
     """
     if type(value) is str:
         try:
             if _DATE.fullmatch(value):
-                return _within_calendar(date.fromisoformat(value), DATE_RULE)
+                return _within_calendar(date.fromisoformat(value))
             if _LOCAL_OR_OFFSET.fullmatch(value):
-                return _within_calendar(datetime.fromisoformat(value.upper()), DATE_RULE)
+                return _in_utc(datetime.fromisoformat(value.upper()))
         except ValueError:
             raise ValueError(DATE_RULE) from None
     raise ValueError(DATE_RULE)
 
 
 def parse_time(value: object) -> datetime:
-    """Read a moment: a date-time with its offset, to the microsecond. Raises `ValueError`."""
+    """Read a moment: a date-time with its offset, to the microsecond, given in UTC.
+
+    Raises `ValueError`.
+    """
     if type(value) is str and _OFFSET.fullmatch(value):
         try:
-            return _within_calendar(datetime.fromisoformat(value.upper()), TIME_RULE)
+            return _in_utc(datetime.fromisoformat(value.upper()))
         except ValueError:
             raise ValueError(TIME_RULE) from None
     raise ValueError(TIME_RULE)
@@ -69,7 +73,12 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
-def _within_calendar(moment: _Day, rule: str) -> _Day:
+def _in_utc(moment: datetime) -> datetime:
+    moment = _within_calendar(moment)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _within_calendar(moment: _Day) -> _Day:
     if moment.year not in _YEARS:
-        raise ValueError(rule)
+        raise ValueError
     return moment
