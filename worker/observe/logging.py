@@ -44,6 +44,11 @@ def configure(
     """
     stream = sys.stderr if stream is None else stream
     console = format == "console" or (format == "auto" and stream.isatty())
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if console
+        else structlog.processors.JSONRenderer()
+    )
     severity = logging.getLevelNamesMapping()[level.upper()]
 
     def bind_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -73,7 +78,7 @@ def configure(
                 # The traceback as plain text: pretty ones show local variables, that is payloads.
                 structlog.processors.format_exc_info,
                 hide_secrets,
-                _console(stream) if console else structlog.processors.JSONRenderer(),
+                renderer,
             ],
         )
     )
@@ -107,9 +112,3 @@ def _as_library_message(_: WrappedLogger, __: str, event: EventDict) -> EventDic
     """Keep `event` a stable key where a library has put a sentence."""
     event.update(event="library_message", message=event["event"])
     return event
-
-
-def _console(stream: TextIO) -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
