@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         """
         if environ is None:
             environ = os.environ
-        variables = [environment.variable_of(*item) for item in cls.model_fields.items()]
+        variables = [variable_of(name) for name in cls.model_fields]
         texts, unreadable = environment.read_variables(environ, variables)
         faults = environment.unknown_variables(environ, variables) + list(unreadable.values())
         source = EnvSettingsSource(cls)
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
         """List every setting with its variable, value, default and meaning, for people."""
         return [
             Described(
-                environment.variable_of(name, field),
+                variable_of(name),
                 environment.shown(getattr(self, name)),
                 "required" if field.is_required() else environment.shown(field.default),
                 field.description or "",
@@ -291,3 +291,8 @@ class Settings(BaseSettings):
         if broken:
             raise ValueError("\n".join(broken))
         return self
+
+
+def variable_of(name: str) -> str:
+    """Give the environment variable of a setting: ``POINTS_BATCH_MAX`` for ``batch_max``."""
+    return environment.variable_of(name, Settings.model_fields[name])
