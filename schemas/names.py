@@ -39,8 +39,12 @@ ORIGINAL_ROUTING_KEY_HEADER: Final = "x-original-routing-key"
 ORIGINAL_QUEUE_HEADER: Final = "x-original-queue"
 ORIGINAL_USER_ID_HEADER: Final = "x-original-user-id"
 
+# What the door found wrong with the AMQP properties of a request that it sends on without them.
+REFUSED_PROPERTY_HEADER: Final = "x-refused-property"
+
 # Headers that the broker sets itself.
 DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
+ACQUIRED_COUNT_HEADER: Final = "x-acquired-count"
 FIRST_DEATH_REASON_HEADER: Final = "x-first-death-reason"
 
 # The identity of each JSON Schema; an event names that of its data in `dataschema`.
