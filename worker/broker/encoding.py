@@ -49,9 +49,9 @@ _TYPE: Final = 0x0020
 _USER_ID: Final = 0x0010
 
 
-def encode_ack(channel: int, tag: int) -> bytes:
-    """Return the frame that acknowledges every delivery of the channel up to `tag`."""
-    return _ACK.pack(METHOD_FRAME, channel, 13, _BASIC_ACK, tag, 1, 0xCE)
+def encode_ack(channel: int, tag: int, *, multiple: bool) -> bytes:
+    """Return the frame that acknowledges one delivery of the channel, or all up to it."""
+    return _ACK.pack(METHOD_FRAME, channel, 13, _BASIC_ACK, tag, multiple, 0xCE)
 
 
 def encode_get(channel: int, queue: str) -> bytes:

@@ -21,3 +21,11 @@ class SessionLost(BrokerError):  # noqa: N818
 
 class Unpublishable(BrokerError, ValueError):  # noqa: N818
     """A publication cannot be put on the wire, or the broker would close the channel over it."""
+
+
+class TopologyDiffers(BrokerError):  # noqa: N818
+    """Something exists on the broker with other properties than it must have."""
+
+
+class NotTaken(BrokerError):  # noqa: N818
+    """The broker did not take a publication: no queue for it, or the queue refuses it."""

@@ -82,7 +82,7 @@ class Intake:
         if self._lost is not None:
             raise self._lost
         assert self._acknowledged_tag < tag <= self._received_tag, "Only what is in hand."
-        self._channel.send(encode_ack(self._channel.number, tag))
+        self._channel.send(encode_ack(self._channel.number, tag, multiple=True))
         self._acknowledged_tag = tag
         returned = self._returned
         while returned and returned[0][0] <= tag:

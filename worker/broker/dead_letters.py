@@ -1,0 +1,210 @@
+"""Looks at the dead letters, drops one, or sends one back to where it was first published.
+
+Reading takes messages without acknowledging them and gives them back by closing the channel, so
+the queue is as it was. Only the first `count_max` letters are looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from schemas.names import (
+    ERROR_KEY_HEADER,
+    ERROR_MESSAGE_HEADER,
+    FIRST_DEATH_REASON_HEADER,
+    ORIGINAL_EXCHANGE_HEADER,
+    ORIGINAL_QUEUE_HEADER,
+    ORIGINAL_ROUTING_KEY_HEADER,
+    ORIGINAL_USER_ID_HEADER,
+)
+from schemas.topology import adjustments_exchange, dead
+from worker.broker.client import publish_once
+from worker.broker.connection import open_channel
+from worker.broker.content import Deliveries
+from worker.broker.encoding import encode_ack, encode_get
+from worker.broker.errors import SessionLost
+from worker.broker.messages import Delivery, Publication
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from worker.broker.connection import WireConnection
+
+COUNT_MAX: Final = 1_000
+_GET_TIMEOUT_SECONDS: Final = 30
+_ID_LENGTH: Final = 16
+# What tells of the death, and not of the message.
+_DEATH_HEADERS: Final = frozenset(
+    {
+        ERROR_KEY_HEADER,
+        ERROR_MESSAGE_HEADER,
+        ORIGINAL_EXCHANGE_HEADER,
+        ORIGINAL_QUEUE_HEADER,
+        ORIGINAL_ROUTING_KEY_HEADER,
+        ORIGINAL_USER_ID_HEADER,
+    }
+)
+_BROKER_HEADERS: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead letter and the name it goes by: a digest, equal for letters that are equal."""
+
+    letter_id: str
+    delivery: Delivery
+
+    @property
+    def reason(self) -> str:
+        """Why it is here: the worker's error key, or the broker's own reason."""
+        headers = self.delivery.headers
+        return str(headers.get(ERROR_KEY_HEADER) or headers.get(FIRST_DEATH_REASON_HEADER) or "")
+
+    @property
+    def routing_key(self) -> str:
+        """The routing key under which it was first published."""
+        original = self.delivery.headers.get(ORIGINAL_ROUTING_KEY_HEADER)
+        return self.delivery.routing_key if original is None else str(original)
+
+
+async def read_letters(
+    connection: WireConnection, prefix: str, count_max: int = COUNT_MAX
+) -> list[DeadLetter]:
+    """Return the oldest dead letters, oldest first, and leave them where they are."""
+    async with _letters(connection, dead(prefix)) as letters:
+        return [letter async for letter in letters.each(count_max)]
+
+
+async def drop_letter(
+    connection: WireConnection, prefix: str, letter_id: str, count_max: int = COUNT_MAX
+) -> DeadLetter | None:
+    """Remove one letter for good and return it; None when none of the oldest is it."""
+    async with _letters(connection, dead(prefix)) as letters:
+        return await letters.take_out(letter_id, count_max)
+
+
+async def replay_letter(
+    connection: WireConnection, prefix: str, letter_id: str, count_max: int = COUNT_MAX
+) -> DeadLetter | None:
+    """Publish one letter again as it first was, remove it, and return it; None when not found.
+
+    It goes out as this connection's user; whom the broker had checked first stands in the header
+    `x-original-user-id`. It is removed only once the broker has taken it (NotTaken is raised
+    when it does not), so that a crash in between leaves it twice, which is harmless.
+    """
+    user = connection.url.user or "guest"
+    async with _letters(connection, dead(prefix)) as letters:
+        letter = await letters.find(letter_id, count_max)
+        if letter is not None:
+            await publish_once(connection, _as_first_published(letter, prefix, user))
+            letters.remove(letter)
+        return letter
+
+
+def _as_first_published(letter: DeadLetter, prefix: str, user: str) -> Publication:
+    delivery = letter.delivery
+    headers = {
+        key: value
+        for key, value in delivery.headers.items()
+        if key not in _DEATH_HEADERS and not key.startswith(_BROKER_HEADERS)
+    }
+    # Only what the worker itself wrote tells who published first. In a letter that the broker
+    # made, the header is the publisher's own claim, and the property is what was checked.
+    is_ours = delivery.user_id == user
+    first_user = delivery.headers.get(ORIGINAL_USER_ID_HEADER) if is_ours else delivery.user_id
+    if first_user is not None:
+        headers[ORIGINAL_USER_ID_HEADER] = first_user
+    return Publication(
+        exchange=adjustments_exchange(prefix),
+        routing_key=letter.routing_key,
+        body=delivery.body,
+        must_be_taken=False,
+        mandatory=True,
+        content_type=delivery.content_type,
+        type=delivery.type,
+        message_id=delivery.message_id,
+        correlation_id=delivery.correlation_id,
+        reply_to=delivery.reply_to,
+        user_id=user,
+        priority=delivery.priority,
+        headers=headers,
+    )
+
+
+def _letter(delivery: Delivery) -> DeadLetter:
+    digest = sha256()
+    for part in (
+        delivery.message_id or "",
+        delivery.routing_key,
+        *(
+            f"{key}={delivery.headers[key]}"
+            for key in sorted(_DEATH_HEADERS & set(delivery.headers))
+        ),
+    ):
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    digest.update(delivery.body)
+    return DeadLetter(digest.hexdigest()[:_ID_LENGTH], delivery)
+
+
+class _Letters:
+    """The letters on one channel: taken one by one, and all returned when it closes."""
+
+    def __init__(self, queue: str) -> None:
+        self._queue = queue
+        self._answer: asyncio.Future[Delivery | None] | None = None
+
+    async def open(self, connection: WireConnection) -> None:
+        """Open the channel; raises SessionLost when it cannot."""
+        sink = Deliveries(self._queue, self._receive)
+        self._channel = await open_channel(connection, sink)
+        self._channel.amqp.closing.add_done_callback(lambda _: self._receive(None))
+
+    async def each(self, count_max: int) -> AsyncIterator[DeadLetter]:
+        """Yield the letters, oldest first; raises SessionLost or TimeoutError."""
+        for _ in range(count_max):
+            self._answer = asyncio.get_running_loop().create_future()
+            self._channel.send(encode_get(self._channel.number, self._queue))
+            async with asyncio.timeout(_GET_TIMEOUT_SECONDS):
+                delivery = await self._answer
+            if delivery is None:
+                if self._channel.amqp.is_closed:
+                    raise SessionLost("RabbitMQ closed the channel that reads the dead letters.")
+                return
+            yield _letter(delivery)
+
+    async def find(self, letter_id: str, count_max: int) -> DeadLetter | None:
+        async for letter in self.each(count_max):
+            if letter.letter_id == letter_id:
+                return letter
+        return None
+
+    async def take_out(self, letter_id: str, count_max: int) -> DeadLetter | None:
+        letter = await self.find(letter_id, count_max)
+        if letter is not None:
+            self.remove(letter)
+        return letter
+
+    def remove(self, letter: DeadLetter) -> None:
+        tag = letter.delivery.tag
+        self._channel.send(encode_ack(self._channel.number, tag, multiple=False))
+
+    async def close(self) -> None:
+        await self._channel.close(5)
+
+    def _receive(self, delivery: Delivery | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(delivery)
+
+
+@asynccontextmanager
+async def _letters(connection: WireConnection, queue: str) -> AsyncIterator[_Letters]:
+    letters = _Letters(queue)
+    await letters.open(connection)
+    try:
+        yield letters
+    finally:
+        await letters.close()
