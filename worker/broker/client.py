@@ -49,7 +49,7 @@ async def publish_once(connection: WireConnection, publication: Publication) -> 
         raise NotTaken(f"RabbitMQ did not take the message for {publication.exchange}.")
 
 
-def request(  # noqa: PLR0913 - the properties are by name.
+def request(
     prefix: str,
     routing_key: str,
     body: bytes,

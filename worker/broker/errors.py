@@ -7,25 +7,25 @@ class BrokerError(Exception):
     """Something went wrong between the worker and the broker."""
 
 
-class BrokerUnreachable(BrokerError):  # noqa: N818 - it is a state of the world, told as one.
+class BrokerUnreachable(BrokerError):
     """Nobody answers at the broker's address: waiting and trying again may help."""
 
 
-class BrokerRefused(BrokerError):  # noqa: N818
+class BrokerRefused(BrokerError):
     """The broker answers and says no (user, password, virtual host): trying again will not help."""
 
 
-class SessionLost(BrokerError):  # noqa: N818
+class SessionLost(BrokerError):
     """The session with the broker is over: drop what is in hand and open another one."""
 
 
-class Unpublishable(BrokerError, ValueError):  # noqa: N818
+class Unpublishable(BrokerError, ValueError):
     """A publication cannot be put on the wire, or the broker would close the channel over it."""
 
 
-class TopologyDiffers(BrokerError):  # noqa: N818
+class TopologyDiffers(BrokerError):
     """Something exists on the broker with other properties than it must have."""
 
 
-class NotTaken(BrokerError):  # noqa: N818
+class NotTaken(BrokerError):
     """The broker did not take a publication: no queue for it, or the queue refuses it."""

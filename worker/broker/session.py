@@ -128,7 +128,7 @@ class Session:
         self.fail(SessionLost(f"The connection to RabbitMQ is gone: {reason_of(closing)}"))
 
 
-async def open_session(  # noqa: PLR0913 - all but the address are by name.
+async def open_session(
     url: str,
     *,
     worker_id: str,
