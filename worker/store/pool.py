@@ -1,0 +1,78 @@
+"""Connections to Postgres, each limited in every way that a connection can be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
+
+ROLE = "points_worker"
+_CLOSE_SECONDS = 5
+
+
+async def open_pool(settings: Settings) -> asyncpg.Pool:
+    """Open the worker's pool; every connection of it acts as the role `points_worker`.
+
+    Raises what asyncpg raises; nothing is connected before it is needed.
+    """
+    return await asyncpg.create_pool(
+        settings.database_url.get_secret_value(),
+        min_size=0,
+        max_size=settings.pool_size_max,
+        init=_prepare,
+        reset=_leave_as_is,
+        timeout=settings.lock_timeout_seconds,
+        command_timeout=settings.statement_timeout_seconds + settings.lock_timeout_seconds,
+        server_settings=_server_settings(settings),
+    )
+
+
+async def close_pool(pool: asyncpg.Pool) -> None:
+    """Close the pool in order, or drop its connections where the database does not answer."""
+    try:
+        await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
+    except (TimeoutError, OSError):
+        pool.terminate()
+
+
+def _server_settings(settings: Settings) -> dict[str, str]:
+    """Return the limits of a session, and what its plans may use.
+
+    A frozen client would hold its locks for ever without the time-outs. Every statement reads by
+    primary key from a list of keys, whose length and statistics the planner can only guess: it is
+    held to index look-ups, so that no growing table ever flips a plan to reading all of it.
+    """
+    milliseconds = {
+        "statement_timeout": settings.statement_timeout_seconds,
+        "lock_timeout": settings.lock_timeout_seconds,
+        "idle_in_transaction_session_timeout": settings.idle_transaction_timeout_seconds,
+    }
+    return {
+        "application_name": "points-worker",
+        **{name: str(int(seconds * 1000)) for name, seconds in milliseconds.items()},
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "enable_bitmapscan": "off",
+        "enable_material": "off",
+        "jit": "off",
+    }
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+    )
+    await connection.execute(f"SET ROLE {ROLE}")
+
+
+async def _leave_as_is(connection: Any) -> None:
+    """Spare the round trip that would reset a session in which nothing was set."""
