@@ -1,0 +1,187 @@
+"""Reads a delivery: which request it is, whether it can be understood, and who waits for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from schemas import errors, names
+from schemas.reading import Unreadable, read_json
+from schemas.request import AdjustmentRequest, canonical, faults, identity
+from schemas.topology import bucket_key, bucket_of
+from worker.domain.outcome import Rejection
+from worker.store.transaction import RequestKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.broker import Delivery
+
+PRIORITY_MAX: Final = 4
+
+# The first byte of a fingerprint says what it was made of.
+_OF_THE_BODY: Final = b"\x00"
+_OF_THE_REQUEST: Final = b"\x01"
+
+_SUPPORTED_CONTENT_TYPES = frozenset({None, "", names.JSON_CONTENT_TYPE})
+
+
+@dataclass(slots=True)
+class Letter:
+    """Why a message becomes a dead letter."""
+
+    key: str
+    message: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a delivery says.
+
+    `key` is None where its programme, member and request ids cannot be read: then there is a
+    `letter`. With a key there is either a `request`, or a `refusal` that will be stored as the
+    request's outcome; a `letter` beside it says that the message is dead-lettered as well.
+    """
+
+    delivery: Delivery
+    key: RequestKey | None = None
+    request: AdjustmentRequest | None = None
+    refusal: Rejection | None = None
+    letter: Letter | None = None
+    fingerprint: bytes = b""
+
+    def is_content(self, fingerprint: bytes) -> bool:
+        """Tell whether a stored fingerprint is that of this request's content.
+
+        One that had to be made of the body says nothing about other spellings of the request. What
+        killed workers is not read again, so whatever is stored under its id is its own.
+        """
+        if self.letter is not None and self.letter.key == errors.KILLED_THE_WORKER:
+            return True
+        return fingerprint == self.fingerprint or fingerprint == _of_the_body(self.delivery.body)
+
+
+class Reader:
+    """Reads deliveries under the worker's limits.
+
+    `user` is the worker's own user at the broker, whose headers alone are believed.
+    """
+
+    def __init__(self, body_bytes_max: int, user: str) -> None:
+        self._body_bytes_max = body_bytes_max
+        self._user = user
+
+    def identify(self, delivery: Delivery) -> tuple[Reading, object]:
+        """Read as far as the ids; return the reading and the parsed document, None without ids."""
+        reading = Reading(delivery)
+        try:
+            document = self._document(delivery)
+        except Unreadable as error:
+            reading.letter = Letter(error.key, error.message)
+            return reading, None
+        ids = identity(document, delivery.message_id or None)
+        if isinstance(ids, Unreadable):
+            reading.letter = Letter(ids.key, ids.message)
+            return reading, None
+        reading.key = RequestKey(ids.program_id, ids.member_id, ids.request_id)
+        return reading, document
+
+    def read(self, delivery: Delivery, owns_bucket: Callable[[int], bool]) -> Reading:
+        """Read a delivery of a lane; `owns_bucket` tells whether a bucket is one of its own."""
+        reading, document = self.identify(delivery)
+        if reading.key is None:
+            if len(delivery.body) > self._body_bytes_max:
+                reading.letter = self._too_large(delivery)
+            return reading
+        member_id = reading.key.member_id
+        if not owns_bucket(bucket_of(member_id)):
+            reading.key = None
+            reading.letter = Letter(
+                errors.ROUTING_KEY_MISMATCH,
+                f"the member's bucket key is {bucket_key(member_id)}; it does not lead to queue"
+                f" {delivery.queue}",
+            )
+            return reading
+        if len(delivery.body) > self._body_bytes_max:
+            reading.letter = self._too_large(delivery)
+            reading.refusal = Rejection(errors.TOO_LARGE, f"{reading.letter.message}.")
+            reading.fingerprint = _of_the_body(delivery.body)
+            return reading
+        self._validate(reading, document)
+        return reading
+
+    def condemn(self, delivery: Delivery) -> Reading:
+        """Read no more than the ids of a message that has killed workers, to store its refusal."""
+        reading, _ = self.identify(delivery)
+        if reading.key is not None:
+            reading.letter = Letter(
+                errors.KILLED_THE_WORKER, "workers died over and over with this message in hand"
+            )
+            reading.refusal = Rejection(errors.KILLED_THE_WORKER, f"{reading.letter.message}.")
+            reading.fingerprint = _of_the_body(delivery.body)
+        return reading
+
+    def _document(self, delivery: Delivery) -> object:
+        content_type = delivery.content_type
+        if content_type not in _SUPPORTED_CONTENT_TYPES:
+            media_type = str(content_type).partition(";")[0].strip().lower()
+            if media_type != names.JSON_CONTENT_TYPE:
+                raise Unreadable(
+                    errors.UNSUPPORTED_CONTENT_TYPE,
+                    f"content_type must be {names.JSON_CONTENT_TYPE}",
+                )
+        if delivery.type not in (None, "", names.REQUEST_TYPE):
+            raise Unreadable(errors.UNKNOWN_TYPE, f"type must be {names.REQUEST_TYPE}")
+        return read_json(delivery.body)
+
+    def _too_large(self, delivery: Delivery) -> Letter:
+        return Letter(
+            errors.TOO_LARGE,
+            f"the body has {len(delivery.body)} bytes; {self._body_bytes_max} is the most",
+        )
+
+    def _validate(self, reading: Reading, document: object) -> None:
+        try:
+            reading.request = AdjustmentRequest.model_validate(document)
+        except ValidationError as error:
+            details = faults(error)
+            first = details[0]
+            reading.refusal = Rejection(
+                errors.INVALID_PAYLOAD, f"{first['field']} {first['rule']}.", details
+            )
+            reading.fingerprint = _of_the_body(reading.delivery.body)
+            return
+        reading.fingerprint = _OF_THE_REQUEST + sha256(canonical(reading.request)).digest()
+        reading.refusal = self._refused_properties(reading.delivery)
+
+    def _refused_properties(self, delivery: Delivery) -> Rejection | None:
+        """Refuse what would let the broker drop the message, or let it overtake others."""
+        if delivery.expiration is None and (delivery.priority or 0) <= PRIORITY_MAX:
+            found_by_the_door = delivery.headers.get(names.REFUSED_PROPERTY_HEADER)
+            if found_by_the_door is None or delivery.user_id != self._user:
+                return None
+            field = str(found_by_the_door)
+        else:
+            field = "expiration" if delivery.expiration is not None else "priority"
+        return refused_property(field)
+
+
+def _of_the_body(body: bytes) -> bytes:
+    return _OF_THE_BODY + sha256(body).digest()
+
+
+def refused_property(field: str) -> Rejection:
+    """Return the rejection of a message for its AMQP property `expiration` or `priority`."""
+    rule = (
+        "must not be set: the broker could drop the request"
+        if field == "expiration"
+        else f"must be 0 to {PRIORITY_MAX}: a higher one could overtake"
+    )
+    return Rejection(
+        errors.INVALID_PAYLOAD,
+        f"AMQP property {field} {rule}.",
+        [{"field": field, "rule": rule, "got": "an AMQP property"}],
+    )

@@ -1,0 +1,281 @@
+"""Writes what the worker sends: outcomes, their events and replies, and dead letters.
+
+Outcomes and events are written by hand and not by their models: these bytes are stored, repeated
+and published for every request. Tests hold them to the models of `schemas`.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import orjson
+
+from schemas import errors, names
+from schemas.reading import write_json
+from schemas.topology import bucket_key, dead, events_exchange
+from worker.broker import Publication
+from worker.domain.money import to_text
+from worker.store.entry import Entry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.broker import Delivery
+    from worker.domain.outcome import Outcome
+    from worker.domain.wallet import LotChange
+    from worker.envelope.reading import Letter
+    from worker.store.transaction import RequestKey
+
+_EVENT_NAMESPACE: Final = UUID("6f0c1e0e-6a0a-5d0b-9a3b-6d1f9a8f2c11").bytes
+
+# What the broker counts for itself, and what would have it route the message elsewhere as well.
+_NOT_PASSED_ON: Final = frozenset(
+    {names.DELIVERY_COUNT_HEADER, names.ACQUIRED_COUNT_HEADER, "CC", "BCC"}
+)
+
+
+def entry_of(outcome: Outcome, key: RequestKey, step: int, fingerprint: bytes | None) -> Entry:
+    """Return the journal's line for an outcome; `key` is the request that caused it."""
+    return Entry(
+        program_id=key.program_id,
+        member_id=key.member_id,
+        request_id=key.request_id,
+        step=step,
+        sequence=outcome.sequence,
+        status=outcome.status,
+        event_type=outcome.event_type,
+        error_key=outcome.rejection.key if outcome.rejection else None,
+        currency=outcome.currency.code if outcome.currency else None,
+        category=outcome.category,
+        points=outcome.points,
+        balance=outcome.balance,
+        total=outcome.total,
+        version=outcome.version,
+        fingerprint=fingerprint,
+        recorded_at=outcome.recorded_at,
+        outcome=outcome_bytes(outcome, key.program_id, key.member_id),
+    )
+
+
+def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
+    """Write an outcome as the contract's §3 has it, with every field present."""
+    request, currency = outcome.request, outcome.currency
+    decimals = currency.decimals if currency else 0
+    lots = outcome.lots
+    document: dict[str, Any] = {
+        "request_id": outcome.request_id,
+        "program_id": program_id,
+        "member_id": member_id,
+        "operation": outcome.operation,
+        "status": outcome.status,
+        "currency": currency.code if currency else request.currency if request else None,
+        "category": outcome.category or (request.category if request else None),
+        "requested": _requested(outcome, decimals),
+        "points": to_text(outcome.points, decimals),
+        "forfeited": to_text(0, decimals),
+        "balance": _amount(outcome.balance, decimals),
+        "available": _amount(outcome.available, decimals),
+        "total": _amount(outcome.total, decimals),
+        "version": outcome.version,
+        "sequence": outcome.sequence,
+        "lots": [_lot(lot, decimals) for lot in lots[: names.LOTS_LISTED_MAX]],
+        "expires_at": _time(outcome.expires_at),
+        "reason": None,
+        "reason_code": None,
+        "comment": None,
+        "adjusted_by": None,
+        "source": None,
+        "source_id": None,
+        "operation_type": None,
+        "reverses": None,
+        "hold": None,
+        "metadata": None,
+        "occurred_at": None,
+        "recorded_at": _time(outcome.recorded_at),
+        "caused_by": outcome.caused_by,
+        "error": None,
+        "warnings": [names.LOTS_TRUNCATED] if len(lots) > names.LOTS_LISTED_MAX else [],
+    }
+    if request is not None:
+        document["reason"] = request.reason
+        document["reason_code"] = request.reason_code
+        document["comment"] = request.comment
+        document["adjusted_by"] = request.adjusted_by
+        document["source"] = request.source
+        document["source_id"] = request.source_id
+        document["operation_type"] = request.operation_type
+        document["reverses"] = request.reverses
+        document["hold"] = request.hold
+        document["occurred_at"] = _time(request.occurred_at)
+        if request.metadata is not None:
+            document["metadata"] = orjson.Fragment(write_json(request.metadata))
+    if rejection := outcome.rejection:
+        document["error"] = {
+            "code": errors.ERRORS[rejection.key],
+            "key": rejection.key,
+            "message": rejection.message,
+            "details": rejection.details,
+        }
+    return orjson.dumps(document)
+
+
+def event(entry: Entry, prefix: str, traceparent: object) -> Publication:
+    """Return the CloudEvent of a journal line that makes one; the same line, the same event."""
+    assert entry.event_type is not None, "an outcome without an event was asked for its event"
+    event_id = event_id_of(entry)
+    member = orjson.dumps(entry.member_id)
+    sequence = f"{entry.sequence:0{names.SEQUENCE_DIGITS}d}"
+    body = b"".join(
+        (
+            b'{"specversion":"1.0","id":"',
+            event_id.encode(),
+            f'","source":"{names.SOURCE_PREFIX}{entry.program_id}","type":"{entry.event_type}'.encode(),
+            b'","subject":',
+            member,
+            f',"time":"{_time(entry.recorded_at)}'.encode(),
+            b'","datacontenttype":"application/json","dataschema":"',
+            names.OUTCOME_SCHEMA.encode(),
+            b'","partitionkey":',
+            member,
+            f',"sequence":"{sequence}","data":'.encode(),
+            entry.outcome,
+            b"}",
+        )
+    )
+    headers: dict[str, object] = {
+        names.MEMBER_ID_HEADER: entry.member_id,
+        names.BUCKET_HEADER: bucket_key(entry.member_id),
+    }
+    if isinstance(traceparent, str):
+        headers[names.TRACEPARENT_HEADER] = traceparent
+    return Publication(
+        exchange=events_exchange(prefix),
+        routing_key=f"{entry.program_id}.{entry.event_type}",
+        body=body,
+        must_be_taken=True,
+        content_type=names.EVENT_CONTENT_TYPE,
+        type=entry.event_type,
+        message_id=event_id,
+        headers=headers,
+    )
+
+
+def event_id_of(entry: Entry) -> str:
+    """Return the event's id: a UUIDv5 of what happened to whom and why, never of its sequence.
+
+    No string of the contract holds a control character, so U+001F keeps the parts apart.
+    """
+    name = "\x1f".join(
+        (
+            entry.program_id,
+            entry.member_id,
+            entry.request_id,
+            entry.event_type or "",
+            entry.currency or "",
+            entry.category or "",
+        )
+    )
+    digest = sha1(_EVENT_NAMESPACE + name.encode(), usedforsecurity=False).digest()
+    return str(UUID(bytes=digest[:16], version=5))
+
+
+def reply(outcome: bytes, delivery: Delivery) -> Publication:
+    """Return the answer to whoever sent the delivery, who must have said where it goes."""
+    return _reply(outcome, names.RESULT_TYPE, delivery)
+
+
+def passed_on_headers(delivery: Delivery, user: str) -> dict[str, object]:
+    """Return the headers with which a message of another publisher goes on.
+
+    They name the user whom the broker checked when it was first published; only what the worker's
+    own user sent is believed about that.
+    """
+    headers = {
+        name: value for name, value in delivery.headers.items() if name not in _NOT_PASSED_ON
+    }
+    if delivery.user_id != user:
+        headers.pop(names.ORIGINAL_USER_ID_HEADER, None)
+        if delivery.user_id:
+            headers[names.ORIGINAL_USER_ID_HEADER] = delivery.user_id
+    return headers
+
+
+def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> Publication:
+    """Return the delivery as a dead letter: body and properties unchanged, the reason in headers.
+
+    `user` is the worker's own user: what it passed on names its first publisher in a header.
+    """
+    headers = passed_on_headers(delivery, user) | {
+        names.ERROR_KEY_HEADER: letter.key,
+        names.ERROR_MESSAGE_HEADER: letter.message,
+        names.ORIGINAL_EXCHANGE_HEADER: delivery.exchange,
+        names.ORIGINAL_ROUTING_KEY_HEADER: delivery.routing_key,
+        names.ORIGINAL_QUEUE_HEADER: delivery.queue,
+    }
+    return Publication(
+        exchange=dead(prefix),
+        routing_key=letter.key,
+        body=delivery.body,
+        must_be_taken=True,
+        content_type=delivery.content_type,
+        type=delivery.type,
+        message_id=delivery.message_id,
+        correlation_id=delivery.correlation_id,
+        reply_to=delivery.reply_to,
+        headers=headers,
+    )
+
+
+def error_reply(delivery: Delivery, letter: Letter) -> Publication:
+    """Return the answer to a message that was not understood and has no outcome."""
+    error = {
+        "code": errors.ERRORS[letter.key],
+        "key": letter.key,
+        "message": letter.message,
+        "details": [],
+    }
+    return _reply(orjson.dumps({"error": error}), names.ERROR_TYPE, delivery)
+
+
+def _reply(body: bytes, type_: str, delivery: Delivery) -> Publication:
+    assert delivery.reply_to, "a reply needs an address"
+    traceparent = delivery.headers.get(names.TRACEPARENT_HEADER)
+    return Publication(
+        exchange="",
+        routing_key=delivery.reply_to,
+        body=body,
+        must_be_taken=False,
+        mandatory=True,
+        content_type=names.JSON_CONTENT_TYPE,
+        type=type_,
+        correlation_id=delivery.correlation_id or delivery.message_id,
+        headers={names.TRACEPARENT_HEADER: traceparent} if isinstance(traceparent, str) else None,
+    )
+
+
+def _requested(outcome: Outcome, decimals: int) -> str | None:
+    if outcome.request is None or outcome.request.points is None:
+        return None
+    digits, scale = outcome.request.points
+    if scale <= decimals:
+        return to_text(digits * 10 ** (decimals - scale), decimals)
+    return to_text(digits, scale)
+
+
+def _amount(minor_units: int | None, decimals: int) -> str | None:
+    return None if minor_units is None else to_text(minor_units, decimals)
+
+
+def _lot(change: LotChange, decimals: int) -> dict[str, Any]:
+    return {
+        "lot_id": str(change.lot_id),
+        "points": to_text(change.points, decimals),
+        "expires_at": _time(change.expires_at),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    """Write a UTC time as RFC 3339 with `Z`."""
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

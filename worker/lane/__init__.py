@@ -1,0 +1,1 @@
+"""A lane: one partition's queue, consumed strictly in order, batch by batch."""

@@ -1,0 +1,162 @@
+"""The life of a batch: take, read, apply, publish, acknowledge.
+
+While one batch is being published the next may be in its transaction; nothing else overlaps.
+Acknowledgement comes last, so whatever happens in between happens again, is recognised, and is
+published again: the queue and the journal together are the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from worker.broker import Delivery, Intake, Publisher
+    from worker.envelope.reading import Reader, Reading
+    from worker.lane.applying import Applied
+    from worker.lane.caution import Caution
+    from worker.lane.holding import Holder
+    from worker.observe.metrics import Metrics
+
+_log = structlog.get_logger("worker.lane")
+
+
+class Lane:
+    """Consumes one partition's queue until it is told to stop or the session is lost."""
+
+    def __init__(
+        self,
+        name: str,
+        intake: Intake,
+        publisher: Publisher,
+        reader: Reader,
+        holder: Holder,
+        caution: Caution,
+        metrics: Metrics,
+        *,
+        owns_bucket: Callable[[int], bool],
+        batch_max: int,
+    ) -> None:
+        self._name = name
+        self._intake = intake
+        self._publisher = publisher
+        self._reader = reader
+        self._holder = holder
+        self._caution = caution
+        self._metrics = metrics
+        self._owns_bucket = owns_bucket
+        self._batch_max = batch_max
+
+    async def run(self) -> None:
+        """Work until the intake is stopped; what was taken by then is finished.
+
+        Raises SessionLost when the session ends before.
+        """
+        publishing: asyncio.Task[None] | None = None
+        try:
+            while deliveries := await self._intake.take(self._batch_max):
+                if self._caution.needed:
+                    if publishing is not None:
+                        await publishing
+                        publishing = None
+                    for delivery in deliveries:
+                        await self._try_alone(delivery)
+                    continue
+                readings = [self._reader.read(item, self._owns_bucket) for item in deliveries]
+                await self._caution.join()
+                started = time.perf_counter()
+                try:
+                    applied = await self._holder.apply(readings)
+                    seconds = time.perf_counter() - started
+                    if publishing is not None:
+                        await publishing
+                except BaseException:
+                    await self._caution.leave()
+                    raise
+                publishing = asyncio.create_task(self._finish_together(readings, applied, seconds))
+        finally:
+            if publishing is not None:
+                # Whatever happened here, what is being published is seen to its end.
+                await asyncio.wait([publishing])
+                failure = publishing.exception()
+        if publishing is not None and failure is not None:
+            raise failure
+
+    async def _finish_together(
+        self, readings: Sequence[Reading], applied: Applied, seconds: float
+    ) -> None:
+        try:
+            await self._finish(readings, applied, seconds)
+        finally:
+            await self._caution.leave()
+
+    async def _try_alone(self, delivery: Delivery) -> None:
+        async with self._caution.alone(delivery) as is_condemned:
+            reading = (
+                self._reader.condemn(delivery)
+                if is_condemned
+                else self._reader.read(delivery, self._owns_bucket)
+            )
+            started = time.perf_counter()
+            applied = await self._holder.apply([reading])
+            await self._finish([reading], applied, time.perf_counter() - started)
+
+    async def _finish(
+        self, readings: Sequence[Reading], applied: Applied, transaction_seconds: float
+    ) -> None:
+        """Publish all that a committed batch caused, and then acknowledge it."""
+        started = time.perf_counter()
+        report = await self._publisher.publish(applied.publications)
+        self._intake.ack_through(readings[-1].delivery.tag)
+        publish_seconds = time.perf_counter() - started
+        self._metrics.replies_given_up.inc(report.replies_given_up)
+        self._metrics.publish_refusals.inc(report.refusals)
+        self._count(readings, applied, transaction_seconds, publish_seconds)
+        _log.info(
+            "batch",
+            lane=self._name,
+            requests=len(readings),
+            applied=sum(n for (status, *_), n in applied.outcomes.items() if status == "APPLIED"),
+            rejected=sum(n for (status, *_), n in applied.outcomes.items() if status == "REJECTED"),
+            duplicates=applied.duplicates,
+            dead_letters=applied.letters.total(),
+            published=report.confirmed,
+            replies_given_up=report.replies_given_up,
+            transaction_ms=round(transaction_seconds * 1000, 1),
+            publish_ms=round(publish_seconds * 1000, 1),
+        )
+        for entry in applied.answers:
+            _log.debug(
+                "request",
+                lane=self._name,
+                program_id=entry.program_id,
+                member_id=entry.member_id,
+                request_id=entry.request_id,
+                sequence=entry.sequence,
+                status=entry.status,
+                error=entry.error_key,
+            )
+
+    def _count(
+        self,
+        readings: Sequence[Reading],
+        applied: Applied,
+        transaction_seconds: float,
+        publish_seconds: float,
+    ) -> None:
+        metrics = self._metrics
+        metrics.batches.inc()
+        metrics.lane_batches(self._name).inc()
+        metrics.batch_size.observe(len(readings))
+        metrics.batch_seconds("transaction").observe(transaction_seconds)
+        metrics.batch_seconds("publish").observe(publish_seconds)
+        metrics.duplicates.inc(applied.duplicates)
+        for label, count in applied.outcomes.items():
+            metrics.requests(*label).inc(count)
+        for key, count in applied.letters.items():
+            metrics.dead_letters(key).inc(count)
