@@ -1,0 +1,174 @@
+"""One session's crew: a lane for each partition, and the door."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from schemas.topology import door, partition_queue
+from worker.broker import SessionLost
+from worker.broker.topology import consumer_priority
+from worker.door import Door
+from worker.envelope.reading import Reader
+from worker.lane.applying import Applier
+from worker.lane.caution import Caution
+from worker.lane.holding import Holder
+from worker.lane.lane import Lane
+from worker.store.agreement import read_agreement
+from worker.store.suspects import Suspects
+from worker.store.transaction import Books
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from datetime import datetime
+
+    import asyncpg
+
+    from worker.broker import Intake, Session
+    from worker.observe.metrics import Metrics
+    from worker.observe.status import Status
+    from worker.settings import Settings
+    from worker.store.agreement import Agreement
+
+_log = structlog.get_logger("worker.crew")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What one worker process has, whatever becomes of its sessions."""
+
+    settings: Settings
+    agreement: Agreement
+    pool: asyncpg.Pool
+    status: Status
+    metrics: Metrics
+    worker_id: str
+    stopping: asyncio.Event
+
+
+async def work(shared: Shared, session: Session) -> None:
+    """Run the door and every lane until the worker stops; what is in hand is then finished.
+
+    Raises SessionLost where the session ends before; every transaction has ended by then. Any
+    other exception is a bug, and ends the session first.
+    """
+    intakes, members = await _hire(shared, session)
+    tasks = [asyncio.create_task(member) for member in members]
+    shared.metrics.session_up.set(1)
+    shared.metrics.in_hand.set_function(lambda: sum(intake.in_hand for intake in intakes))
+    shared.status.clear("rabbitmq")
+    shared.status.clear("starting")
+    _log.info("session_began", lanes=shared.agreement.partitions)
+    stop = asyncio.create_task(shared.stopping.wait())
+    try:
+        await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for intake in intakes if shared.stopping.is_set() else ():
+            intake.stop()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        stop.cancel()
+        if not all(task.done() for task in tasks):
+            # Nobody is cancelled: everyone who waits for the session is told, and transactions
+            # that run come to their own end.
+            session.fail(SessionLost("another lane failed"))
+            await asyncio.wait(tasks)
+    failures = [failure for task in tasks if (failure := task.exception()) is not None]
+    for failure in failures:
+        if not isinstance(failure, SessionLost):
+            raise failure
+    if failures:
+        raise failures[0]
+
+
+async def _hire(
+    shared: Shared, session: Session
+) -> tuple[list[Intake], list[Coroutine[None, None, None]]]:
+    """Open an intake and a publisher for the door and every lane, and put them to work."""
+    settings, agreement = shared.settings, shared.agreement
+    pause = partial(_pause, session, shared.stopping)
+    reader = Reader(settings.body_bytes_max, session.user)
+    applier = Applier(Books(shared.pool), agreement.prefix, session.user)
+    caution = Caution(
+        Suspects(shared.pool),
+        pause,
+        deliveries_min=settings.suspect_deliveries_min,
+        deaths_max=settings.suspect_deaths_max,
+    )
+    queues = [
+        partition_queue(agreement.prefix, agreement.generation, partition)
+        for partition in range(agreement.partitions)
+    ]
+    intakes = []
+    for queue in [*queues, door(agreement.prefix)]:
+        priority = consumer_priority(shared.worker_id, queue)
+        intakes.append(await session.intake(queue, prefetch=agreement.prefetch, priority=priority))
+    members: list[Coroutine[None, None, None]] = []
+    for partition, intake in enumerate(intakes[:-1]):
+        caution.watch(intake)
+        name = f"{agreement.generation}.{partition:03d}"
+        holder = Holder(
+            applier,
+            pause,
+            shared.status,
+            shared.metrics,
+            name=name,
+            delay_seconds_min=settings.retry_delay_seconds_min,
+            delay_seconds_max=settings.retry_delay_seconds_max,
+        )
+        lane = Lane(
+            name,
+            intake,
+            await session.publisher(),
+            reader,
+            holder,
+            caution,
+            shared.metrics,
+            owns_bucket=partial(_owns_bucket, partition, agreement.partitions),
+            batch_max=settings.batch_max,
+        )
+        members.append(lane.run())
+    the_door = Door(
+        intakes[-1],
+        await session.publisher(),
+        reader,
+        pause,
+        partial(_declared_at, shared.pool),
+        shared.status,
+        shared.metrics,
+        prefix=agreement.prefix,
+        user=session.user,
+        batch_max=settings.batch_max,
+    )
+    members.append(the_door.run())
+    return intakes, members
+
+
+def _owns_bucket(partition: int, partitions: int, bucket: int) -> bool:
+    return bucket % partitions == partition
+
+
+async def _declared_at(pool: asyncpg.Pool) -> datetime | None:
+    agreement = await read_agreement(pool)
+    return agreement.declared_at if agreement else None
+
+
+async def _pause(session: Session, stopping: asyncio.Event, seconds: float) -> None:
+    """Wait; raises SessionLost as soon as the session is lost or the worker stops.
+
+    What is being held when the worker stops goes back to the broker, like everything else that is
+    not acknowledged.
+    """
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        waited_for: set[asyncio.Future[Any]] = {stop, session.lost}
+        await asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+    if session.lost.done():
+        raise session.lost.result()
+    if stopping.is_set():
+        raise SessionLost("the worker stops")

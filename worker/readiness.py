@@ -1,0 +1,120 @@
+"""What must be there before a worker can work: schema, topology, and agreement about both."""
+
+from __future__ import annotations
+
+from worker.broker import BrokerRefused, WireConnection, open_connection
+from worker.broker.topology import Topology, declare, verify
+from worker.exits import EXIT_BAD_CONFIGURATION
+from worker.settings import Settings, variable_of
+from worker.store.agreement import Agreement, read_agreement_of, record_agreement
+from worker.store.migrate import EditedMigration, migrate, missing_migrations
+
+PARTITIONS_DEFAULT = 8
+PREFETCH_DEFAULT = 1000
+
+
+class NotReady(Exception):
+    """A worker cannot start; the text is one sentence that says how to mend it."""
+
+    def __init__(self, reason: str, exit_code: int = EXIT_BAD_CONFIGURATION) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
+async def set_up(settings: Settings) -> tuple[list[str], Agreement]:
+    """Migrate the database and declare the topology; return the migrations applied, and the rest.
+
+    Raises NotReady, and PassingFault, BrokerUnreachable or SessionLost where a server is away.
+    """
+    try:
+        applied = await migrate(settings.database_url.get_secret_value())
+    except EditedMigration as error:
+        raise NotReady(str(error)) from error
+    return applied, await declare_topology(settings)
+
+
+async def declare_topology(settings: Settings) -> Agreement:
+    """Declare the topology at the broker, and record it where it is declared the first time.
+
+    Raises as `set_up` does.
+    """
+    await _check_migrations(settings)
+    partitions = settings.partitions or PARTITIONS_DEFAULT
+    prefetch = settings.prefetch or PREFETCH_DEFAULT
+    before = await read_agreement_of(settings.database_url.get_secret_value())
+    if before is not None:
+        _check_agreement(settings, before)
+        partitions, prefetch = before.partitions, before.prefetch
+    connection = await _connect(settings)
+    try:
+        generation = before.generation if before else 1
+        await declare(connection, Topology(settings.prefix, generation, partitions))
+    finally:
+        await connection.shut()
+    # Recorded last: the door takes a newer record as the sign that a missing binding is back.
+    return await record_agreement(
+        settings.database_url.get_secret_value(), settings.prefix, partitions, prefetch
+    )
+
+
+async def check(settings: Settings) -> Agreement:
+    """Return what the workers of this broker agree on, if a worker can start; change nothing.
+
+    Raises as `set_up` does.
+    """
+    await _check_migrations(settings)
+    agreement = await read_agreement_of(settings.database_url.get_secret_value())
+    if agreement is None:
+        raise NotReady("the topology is not declared yet: run `points-worker topology declare`")
+    _check_agreement(settings, agreement)
+    connection = await _connect(settings)
+    try:
+        faults = await verify(
+            connection, Topology(agreement.prefix, agreement.generation, agreement.partitions)
+        )
+    finally:
+        await connection.shut()
+    if faults:
+        raise NotReady(f"{faults[0]} Run `points-worker topology declare`.")
+    return agreement
+
+
+async def _check_migrations(settings: Settings) -> None:
+    try:
+        missing = await missing_migrations(settings.database_url.get_secret_value())
+    except EditedMigration as error:
+        raise NotReady(str(error)) from error
+    if missing:
+        raise NotReady(f"the database lacks migration {missing[0]}: run `points-worker migrate`")
+
+
+def _check_agreement(settings: Settings, agreement: Agreement) -> None:
+    """Refuse settings that differ from what is recorded: workers must not disagree."""
+    wanted = {
+        "prefix": settings.prefix,
+        "partitions": settings.partitions,
+        "prefetch": settings.prefetch,
+    }
+    for name, value in wanted.items():
+        agreed = getattr(agreement, name)
+        if value is not None and value != agreed:
+            raise NotReady(
+                f"{variable_of(name)} is {value}, but the workers of this database agreed on"
+                f" {agreed}: unset it or set it to {agreed}"
+            )
+    if settings.batch_max > agreement.prefetch:
+        raise NotReady(
+            f"{variable_of('batch_max')} is {settings.batch_max}, but a lane holds"
+            f" {agreement.prefetch} messages at most: lower it"
+        )
+
+
+async def _connect(settings: Settings) -> WireConnection:
+    try:
+        return await open_connection(
+            settings.amqp_url.get_secret_value(),
+            name="points-worker setup",
+            heartbeat_seconds=settings.heartbeat_seconds,
+        )
+    except BrokerRefused as error:
+        raise NotReady(str(error)) from error
