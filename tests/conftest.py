@@ -20,6 +20,7 @@ import pytest
 
 from schemas import topology
 from worker.demo.servers import Given, Server, Servers, Source
+from worker.store.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -145,20 +146,19 @@ async def prefix(amqp_url: str) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(database_server_url: str) -> Iterator[str]:
     """The name of a database with every migration applied, made once to be cloned."""
-    from worker.store.migrate import migrate  # noqa: PLC0415 (only what needs a store imports it)
-
     name = f"template_{secrets.token_hex(4)}"
-
-    async def make() -> None:
-        async with maintenance(database_server_url) as server:
-            # The migrations make a role, which all databases of a server share.
-            await server.execute("SELECT pg_advisory_lock(4711)")
-            await server.execute(f"CREATE DATABASE {name}")
-            await migrate(database_named(database_server_url, name))
-
-    asyncio.run(make())
+    asyncio.run(make_template(database_server_url, name))
     yield name
     asyncio.run(drop_database(database_server_url, name))
+
+
+async def make_template(server_url: str, name: str) -> None:
+    """Make a database with every migration applied."""
+    async with maintenance(server_url) as server:
+        # The migrations make a role, which all databases of a server share.
+        await server.execute("SELECT pg_advisory_lock(4711)")
+        await server.execute(f"CREATE DATABASE {name}")
+        await migrate(database_named(server_url, name))
 
 
 @pytest.fixture
