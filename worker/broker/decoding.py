@@ -175,8 +175,8 @@ def _array(data: bytes, at: int, depth: int) -> tuple[list[object], int]:
 
 
 def _moment(seconds: int) -> object:
-    """Return the time of an AMQP timestamp; the bare number where the calendar does not reach."""
+    """Return the time of an AMQP timestamp; its digits where the calendar does not reach."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
-        return seconds
+        return str(seconds)
