@@ -71,12 +71,21 @@ async def test_a_message_that_cannot_be_understood_is_set_aside_unchanged_and_an
     assert error["message"] == letter.headers["x-error-message"]
 
 
-async def test_a_dead_letter_names_the_user_whom_the_broker_checked(talk: Conversation) -> None:
-    user = unquote(urlsplit(talk.scene.amqp_url).username or "guest")
-    for routing_key in (OWN_BUCKET, "by-the-door"):
-        body = f"no JSON by {routing_key}".encode()
-        talk.send(body, routing_key=routing_key, user_id=user)
-        assert (await talk.letter(body)).headers["x-original-user-id"] == user
+@pytest.mark.parametrize("routing_key", [OWN_BUCKET, "through-the-door"])
+@pytest.mark.parametrize("by_own_user", [True, False], ids=["own_user", "anyone"])
+async def test_only_the_workers_own_user_is_believed_about_who_published_first(
+    talk: Conversation, routing_key: str, *, by_own_user: bool
+) -> None:
+    own_user = unquote(urlsplit(talk.scene.amqp_url).username or "guest")
+    body = f"no JSON by {routing_key}, {by_own_user}".encode()
+    talk.send(
+        body,
+        routing_key=routing_key,
+        user_id=own_user if by_own_user else None,
+        headers={"x-original-user-id": "till-service"},
+    )
+    named = (await talk.letter(body)).headers.get("x-original-user-id")
+    assert named == ("till-service" if by_own_user else None)
 
 
 async def test_a_message_on_a_lane_of_another_bucket_is_set_aside_and_stores_nothing(
