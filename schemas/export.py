@@ -183,7 +183,7 @@ def _messages() -> Document:
             "title": "Dead letter",
             "summary": "The body and properties of the message as it came, the reason in headers.",
             "headers": {"$ref": "#/components/schemas/DeadLetterHeaders"},
-            "payload": True,
+            "payload": {"description": "The body as it came, whatever it is."},
         },
     }
 
