@@ -80,7 +80,7 @@ def compose() -> Iterator[Compose]:
         project("up", "--build", "--detach", "--wait")
         yield project
     finally:
-        project("down", "--volumes", "--timeout=30", "--rmi=local")
+        project("down", "--volumes", "--timeout=30")
 
 
 def test_a_request_sent_from_outside_is_applied(compose: Compose) -> None:
