@@ -61,7 +61,8 @@ def string(bytes_min: int, bytes_max: int) -> Reading:
         raise ValueError(rule)
 
     # JSON Schema counts characters, of which there are never more than bytes.
-    schema = {"type": "string", "maxLength": bytes_max, "pattern": text.PATTERN}
+    schema: dict[str, Any] = {"type": "string", "maxLength": bytes_max}
+    schema["not"] = {"pattern": text.FORBIDDEN_PATTERN}
     return Reading(read, schema | ({"minLength": bytes_min} if bytes_min else {}))
 
 

@@ -12,8 +12,9 @@ LONE_SURROGATE: Final = "a lone surrogate"
 # them. Postgres cannot store some of these, and no log or terminal should be handed the others.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
-# The same rule for JSON Schema, whose validators read it as an ECMA-262 expression.
-PATTERN: Final = r"^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*$"
+# The same for JSON Schema: what must not be found. Said the other way round it would need a `$`,
+# which some validators also find before a line break.
+FORBIDDEN_PATTERN: Final = r"[\u0000-\u001f\u007f-\u009f\ud800-\udfff]"
 
 
 def is_text(value: object, bytes_min: int, bytes_max: int) -> TypeGuard[str]:

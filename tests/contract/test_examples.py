@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 import schemas
@@ -66,7 +66,7 @@ def test_every_message_has_valid_and_invalid_examples() -> None:
 @pytest.mark.parametrize("example", _examples("valid"))
 def test_a_valid_example_passes_the_model_and_the_schema(example: str) -> None:
     _validate(example)
-    assert [] == _schema_faults(example)
+    assert _schema_faults(example) == []
 
 
 @pytest.mark.parametrize("example", _examples("invalid"))

@@ -66,8 +66,8 @@ def test_an_outcome_has_the_fields_of_the_contract_and_all_are_required() -> Non
 
 
 def test_the_parts_of_an_outcome_have_the_fields_of_the_contract() -> None:
-    assert ["lot_id", "points", "expires_at", "award_id", "promotion_id"] == list(Lot.model_fields)
-    assert ["code", "key", "message", "details"] == list(Error.model_fields)
+    assert list(Lot.model_fields) == ["lot_id", "points", "expires_at", "award_id", "promotion_id"]
+    assert list(Error.model_fields) == ["code", "key", "message", "details"]
 
 
 def test_an_event_has_the_attributes_of_the_contract() -> None:
@@ -114,7 +114,7 @@ def test_the_defaults_of_a_request_are_those_of_the_contract() -> None:
         request.operation_type,
         request.ttl_seconds,
     ) == ("default", "ADJUST", "REGULAR", "PROGRAM_RULES", "MANUAL", 172_800)
-    assert not (request.bypass_caps or request.allow_negative or request.dry_run)
+    assert (request.bypass_caps, request.allow_negative, request.dry_run) == (False, False, False)
 
 
 def test_message_types_and_content_types_are_those_of_the_contract() -> None:
