@@ -20,7 +20,7 @@ _INTEGER_CHARACTERS_MAX = 18
 _BLANKS = " \t\n\r"
 
 
-class Unreadable(Exception):  # noqa: N818 - it names a finding, also where it is a plain value.
+class Unreadable(Exception):
     """A message that cannot be taken as a request, with the key and message of its dead letter.
 
     The message names what is wrong, never a value that was sent.
