@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.load import Message
 
-WINDOW = 500
+WINDOW = 5_000
 PREFETCH = 2_000
 OUTAGE_SECONDS_MAX = 90
 LOST = (AMQPError, OSError, ChannelInvalidStateError)
