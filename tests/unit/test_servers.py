@@ -14,6 +14,7 @@ import pytest
 
 from tests.waiting import until
 from worker.demo.servers import Given, ServerError, Servers
+from worker.demo.servers.apt import POLICY_TEXT
 from worker.demo.servers.guard import Guard, watch
 from worker.demo.servers.probe import PORT_MAX, PORT_MIN, await_ready, free_port, speaks_amqp
 
@@ -85,6 +86,7 @@ def test_the_guard_stops_what_a_killed_owner_left_running(tmp_path: Path) -> Non
 
 OWNER = """
 import signal, sys, time
+from worker.demo.servers.apt import POLICY_TEXT
 from worker.demo.servers.guard import Guard
 guard = Guard()
 guard.remove_folder("folder", sys.argv[2])
@@ -156,3 +158,14 @@ def ended(pid: int) -> bool:
 
 def test_a_given_server_says_where_it_comes_from() -> None:
     assert Given("amqp://a/", "AMQP_URL").origin == "the one named by AMQP_URL"
+
+
+def test_packaged_services_are_kept_from_starting_only_while_we_live(tmp_path: Path) -> None:
+    """The answer to Debian's question is 101, no, while its author lives, and then 0, yes."""
+    process = sleeper()
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text(POLICY_TEXT.format(pid=process.pid))
+    assert subprocess.run(["sh", policy], check=False).returncode == 101
+    process.kill()
+    process.wait()
+    assert subprocess.run(["sh", policy], check=False).returncode == 0

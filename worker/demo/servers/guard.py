@@ -14,12 +14,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUP_STOP_SECONDS = 5.0
+REMOVE_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 
 
@@ -91,7 +93,15 @@ def undo(action: list[str | int]) -> None:
             timeout=COMMAND_SECONDS,
         )
     elif kind == "remove":
-        shutil.rmtree(str(arguments[0]), ignore_errors=True)
+        _remove(str(arguments[0]))
+
+
+def _remove(folder: str) -> None:
+    # A program that was preparing the folder may still write into it for a moment.
+    deadline = time.monotonic() + REMOVE_SECONDS
+    while Path(folder).exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _stop_group(group: int, first_signal: signal.Signals) -> None:
