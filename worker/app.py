@@ -103,6 +103,7 @@ async def _prepare(settings: Settings, status: Status, *, setup: bool) -> Agreem
 async def _supervise(shared: Shared) -> None:
     """Open a session, work, and open another when it is lost, until told to stop."""
     settings, status = shared.settings, shared.status
+    loop = asyncio.get_running_loop()
     delay_seconds = settings.retry_delay_seconds_min
     while not shared.stopping.is_set():
         try:
@@ -111,7 +112,8 @@ async def _supervise(shared: Shared) -> None:
             status.set_fault("rabbitmq", str(error))
             _log.warning("broker_away", reason=str(error))
         else:
-            delay_seconds = settings.retry_delay_seconds_min
+            began = loop.time()
+            shared.metrics.sessions.inc()
             try:
                 await work(shared, session)
             except SessionLost as error:
@@ -121,6 +123,8 @@ async def _supervise(shared: Shared) -> None:
             finally:
                 shared.metrics.session_up.set(0)
                 await session.close()
+            if loop.time() - began > settings.retry_delay_seconds_max:
+                delay_seconds = settings.retry_delay_seconds_min
         with suppress(TimeoutError):
             # Workers that lost the same broker do not come back all at once.
             jittered = delay_seconds * random.uniform(0.5, 1)  # noqa: S311
@@ -130,8 +134,11 @@ async def _supervise(shared: Shared) -> None:
 
 async def _open_session(shared: Shared) -> Session:
     settings, status = shared.settings, shared.status
+    waiting: set[str] = set()
 
     def hear(condition: str, reason: str | None) -> None:
+        (waiting.discard if reason is None else waiting.add)(condition)
+        shared.metrics.publish_waiting.set(len(waiting))
         if reason is None:
             status.clear("publish", holder=condition)
         else:

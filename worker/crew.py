@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from datetime import datetime
 
-    import asyncpg
-
     from worker.broker import Intake, Session
     from worker.observe.metrics import Metrics
     from worker.observe.status import Status
     from worker.settings import Settings
     from worker.store.agreement import Agreement
+    from worker.store.pool import Pool
 
 _log = structlog.get_logger("worker.crew")
 
@@ -43,7 +42,7 @@ class Shared:
 
     settings: Settings
     agreement: Agreement
-    pool: asyncpg.Pool
+    pool: Pool
     status: Status
     metrics: Metrics
     worker_id: str
@@ -151,7 +150,7 @@ def _owns_bucket(partition: int, partitions: int, bucket: int) -> bool:
     return bucket % partitions == partition
 
 
-async def _declared_at(pool: asyncpg.Pool) -> datetime | None:
+async def _declared_at(pool: Pool) -> datetime | None:
     agreement = await read_agreement(pool)
     return agreement.declared_at if agreement else None
 

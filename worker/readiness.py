@@ -7,6 +7,7 @@ from worker.broker.topology import Topology, declare, verify
 from worker.exits import EXIT_BAD_CONFIGURATION
 from worker.settings import Settings, variable_of
 from worker.store.agreement import Agreement, read_agreement_of, record_agreement
+from worker.store.faults import RefusedFault
 from worker.store.migrate import EditedMigration, migrate, missing_migrations
 
 PARTITIONS_DEFAULT = 8
@@ -28,8 +29,8 @@ async def set_up(settings: Settings) -> tuple[list[str], Agreement]:
     """
     try:
         applied = await migrate(settings.database_url.get_secret_value())
-    except EditedMigration as error:
-        raise NotReady(str(error)) from error
+    except (EditedMigration, RefusedFault) as error:
+        raise NotReady(_sentence(error)) from error
     return applied, await declare_topology(settings)
 
 
@@ -82,8 +83,8 @@ async def check(settings: Settings) -> Agreement:
 async def _check_migrations(settings: Settings) -> None:
     try:
         missing = await missing_migrations(settings.database_url.get_secret_value())
-    except EditedMigration as error:
-        raise NotReady(str(error)) from error
+    except (EditedMigration, RefusedFault) as error:
+        raise NotReady(_sentence(error)) from error
     if missing:
         raise NotReady(f"the database lacks migration {missing[0]}: run `points-worker migrate`")
 
@@ -107,6 +108,12 @@ def _check_agreement(settings: Settings, agreement: Agreement) -> None:
             f"{variable_of('batch_max')} is {settings.batch_max}, but a lane holds"
             f" {agreement.prefetch} messages at most: lower it"
         )
+
+
+def _sentence(error: EditedMigration | RefusedFault) -> str:
+    if isinstance(error, RefusedFault):
+        return f"Postgres refuses the user or database of DATABASE_URL: {error}"
+    return str(error)
 
 
 async def _connect(settings: Settings) -> WireConnection:

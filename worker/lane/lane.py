@@ -156,6 +156,11 @@ class Lane:
         metrics.batch_seconds("transaction").observe(transaction_seconds)
         metrics.batch_seconds("publish").observe(publish_seconds)
         metrics.duplicates.inc(applied.duplicates)
+        replies = sum(not item.must_be_taken for item in applied.publications)
+        letters = applied.letters.total()
+        metrics.publications("reply").inc(replies)
+        metrics.publications("dead_letter").inc(letters)
+        metrics.publications("event").inc(len(applied.publications) - replies - letters)
         for label, count in applied.outcomes.items():
             metrics.requests(*label).inc(count)
         for key, count in applied.letters.items():

@@ -1,8 +1,9 @@
 """What can go wrong in the database, told apart by what to do about it.
 
 `StoreFault`
- ├─ `PassingFault`   a server away, a lock, a time-out: try again, nothing was done
- └─ `RequestFault`   the data of one request: split the batch until it stands alone
+ ├─ `PassingFault`     a server away, a lock, a time-out: try again, nothing was done
+ │   └─ `RefusedFault`   wrong user, password, database or privileges: passes when somebody acts
+ └─ `RequestFault`     the data of one request: split the batch until it stands alone
 
 Anything else is a bug and is not caught.
 """
@@ -29,6 +30,10 @@ class PassingFault(StoreFault):
     def __init__(self, cause: BaseException, *, timed_out: bool = False) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}".splitlines()[0])
         self.timed_out = timed_out
+
+
+class RefusedFault(PassingFault):
+    """The database answers and says no; a worker that starts need not wait for another answer."""
 
 
 class RequestFault(StoreFault):
@@ -59,8 +64,11 @@ _PASSING = (
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
     asyncpg.ObjectInUseError,
+)
+_REFUSED = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
 )
 _OF_THE_REQUEST = (
     asyncpg.DataError,  # Also what asyncpg itself cannot encode.
@@ -85,6 +93,8 @@ def translated() -> Iterator[None]:
             raise PassingFault(error) from error
         rule = getattr(error, "constraint_name", None) or "data type"
         raise RequestFault(error, rule) from error
+    except _REFUSED as error:
+        raise RefusedFault(error) from error
     except _PASSING as error:
         # What asyncpg cannot encode is an InterfaceError as well as a ValueError.
         if isinstance(error, ValueError):

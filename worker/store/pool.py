@@ -7,15 +7,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 if TYPE_CHECKING:
     from worker.settings import Settings
 
+Pool = asyncpg.Pool
 ROLE = "points_worker"
 _CLOSE_SECONDS = 5
 
 
-async def open_pool(settings: Settings) -> asyncpg.Pool:
+async def open_pool(settings: Settings) -> Pool:
     """Open the worker's pool; every connection of it acts as the role `points_worker`.
 
     Raises what asyncpg raises; nothing is connected before it is needed.
@@ -27,12 +29,14 @@ async def open_pool(settings: Settings) -> asyncpg.Pool:
         init=_prepare,
         reset=_leave_as_is,
         timeout=settings.lock_timeout_seconds,
+        # Of several hosts, the one that takes writes.
+        target_session_attrs=SessionAttribute.read_write,
         command_timeout=settings.statement_timeout_seconds + settings.lock_timeout_seconds,
         server_settings=_server_settings(settings),
     )
 
 
-async def close_pool(pool: asyncpg.Pool) -> None:
+async def close_pool(pool: Pool) -> None:
     """Close the pool in order, or drop its connections where the database does not answer."""
     try:
         await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)

@@ -10,6 +10,8 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import asyncpg
+
 from worker.domain.program import Program, from_document
 from worker.domain.wallet import Lot, Member, Wallet
 from worker.store.entry import Entry
@@ -19,8 +21,6 @@ from worker.store.statements import statement
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
     from datetime import datetime
-
-    import asyncpg
 
 _ENTRY_FIELDS = attrgetter(*(field.name for field in fields(Entry)))
 _ENTRY_WIDTH = len(fields(Entry))
@@ -74,8 +74,13 @@ class Books:
         Raises PassingFault and RequestFault for what goes wrong in the database.
         """
         with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                yield Transaction(cast("asyncpg.Connection", connection), self._programs)
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    yield Transaction(cast("asyncpg.Connection", connection), self._programs)
+            except asyncpg.ReadOnlySQLTransactionError:
+                # The primary has become a standby: find the new one.
+                await self._pool.expire_connections()
+                raise
 
 
 class Transaction:
