@@ -1,0 +1,121 @@
+"""What tests of the broker make on a real RabbitMQ, and how they read it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Protocol
+
+from worker.broker import Publication, PublishRules, Session
+from worker.broker.topology import DELIVERY_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from worker.broker import Delivery, Intake, WireConnection
+
+QUICK = PublishRules(
+    confirm_timeout_seconds=20, retry_delay_seconds_min=0.02, retry_delay_seconds_max=0.1
+)
+
+
+class Opener(Protocol):
+    async def __call__(
+        self, url: str | None = None, *, rules: PublishRules = QUICK, heartbeat_seconds: int = 10
+    ) -> Session: ...
+
+
+class Setup:
+    """Makes what a test needs on the broker, and deletes it afterwards."""
+
+    def __init__(self, connection: WireConnection) -> None:
+        self.connection = connection
+        self.told: list[tuple[str, str | None]] = []
+        self._queues: list[str] = []
+        self._exchanges: list[str] = []
+
+    async def queue(self, **arguments: object) -> str:
+        """Declare a queue like a lane's; arguments replace or add, None leaves out."""
+        wanted: dict[str, object] = {
+            "x-queue-type": "quorum",
+            "x-single-active-consumer": True,
+            "x-delivery-limit": DELIVERY_LIMIT,
+        }
+        for name, value in arguments.items():
+            wanted[name.replace("_", "-")] = value
+        name = f"t{secrets.token_hex(4)}.queue"
+        channel = await self.connection.amqp.channel()
+        await channel.queue_declare(
+            name,
+            durable=True,
+            arguments={k: v for k, v in wanted.items() if v is not None},  # type: ignore[misc]
+        )
+        await channel.close()
+        self._queues.append(name)
+        return name
+
+    async def exchange(self, kind: str, *queues: str) -> str:
+        """Declare an exchange and bind the queues to it with every routing key."""
+        name = f"t{secrets.token_hex(4)}.exchange"
+        channel = await self.connection.amqp.channel()
+        await channel.exchange_declare(name, exchange_type=kind)
+        self._exchanges.append(name)
+        for queue in queues:
+            await channel.queue_bind(queue, name, "#")
+        await channel.close()
+        return name
+
+    async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
+        channel = await self.connection.amqp.channel()
+        await channel.queue_bind(queue, exchange, routing_key)
+        await channel.close()
+
+    async def delete(self, queue: str) -> None:
+        channel = await self.connection.amqp.channel()
+        await channel.queue_delete(queue)
+        await channel.close()
+
+    async def depth(self, queue: str) -> int:
+        """How many messages are ready in a queue."""
+        channel = await self.connection.amqp.channel()
+        declared = await channel.queue_declare(queue, passive=True)
+        await channel.close()
+        return declared.message_count or 0
+
+    async def clean(self) -> None:
+        for queue in self._queues:
+            await self.delete(queue)
+        channel = await self.connection.amqp.channel()
+        for exchange in self._exchanges:
+            await channel.exchange_delete(exchange)
+        await channel.close()
+
+
+def numbered(queue: str, numbers: Iterable[int]) -> list[Publication]:
+    """Publications straight to a queue, whose bodies are the numbers."""
+    return [Publication("", queue, b"%d" % number, must_be_taken=True) for number in numbers]
+
+
+def numbers(deliveries: Iterable[Delivery]) -> list[int]:
+    """The numbers that were published."""
+    return [int(delivery.body) for delivery in deliveries]
+
+
+async def take_exactly(intake: Intake, count: int) -> list[Delivery]:
+    """Take so many deliveries, in as many goes as it needs."""
+    taken: list[Delivery] = []
+    async with asyncio.timeout(20):
+        while len(taken) < count:
+            taken += await intake.take(count - len(taken))
+    return taken
+
+
+async def publish(session: Session, queue: str, count: int) -> None:
+    """Publish the numbers from 0 straight to a queue."""
+    await (await session.publisher()).publish(numbered(queue, range(count)))
+
+
+async def die(session: Session) -> None:
+    """Break the consuming connection, as a killed worker's breaks."""
+    session._consuming.abort()
+    await session.lost
