@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from schemas import errors, names
@@ -45,11 +46,15 @@ def support(request: Request) -> Rejection | None:
 
 
 def expiration(program: Program | None, request: Request, now: datetime) -> Rejection | None:
-    """Refuse a custom expiry that has passed, or that no calendar holds."""
-    if program is None or request.expiration_date is None:
+    """Refuse a custom expiry that has passed, or that no calendar holds.
+
+    Where there is no programme, and so no zone of its own, the days are those of UTC.
+    """
+    if request.expiration_date is None:
         return None
+    zone = program.time_zone if program else UTC
     try:
-        expires_at = expiry.custom(request.expiration_date, program.time_zone)
+        expires_at = expiry.custom(request.expiration_date, zone)
     except OverflowError:
         return _expiration_date("must be before the year 9999")
     if expires_at <= now:

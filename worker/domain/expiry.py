@@ -12,14 +12,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+    from datetime import tzinfo
 
     from worker.domain.program import ExpiryRule
 
 _MONTHS_OF_PERIOD = {"month": 1, "quarter": 3, "year": 12}
 
 
-def by_rule(rule: ExpiryRule, now: datetime, zone: ZoneInfo) -> datetime | None:
+def by_rule(rule: ExpiryRule, now: datetime, zone: tzinfo) -> datetime | None:
     """Return when a credit made `now` expires by the programme's rule; None for never.
 
     Raises OverflowError where that lies beyond the year 9999.
@@ -36,7 +36,7 @@ def by_rule(rule: ExpiryRule, now: datetime, zone: ZoneInfo) -> datetime | None:
     return end_of_day(day, zone)
 
 
-def custom(moment: date | datetime, zone: ZoneInfo) -> datetime:
+def custom(moment: date | datetime, zone: tzinfo) -> datetime:
     """Return when a credit with `CUSTOM_DATE` expires.
 
     A date is the last usable day; a date-time is the instant itself, in the programme's zone
@@ -49,7 +49,7 @@ def custom(moment: date | datetime, zone: ZoneInfo) -> datetime:
     return moment.astimezone(UTC)
 
 
-def end_of_day(day: date, zone: ZoneInfo) -> datetime:
+def end_of_day(day: date, zone: tzinfo) -> datetime:
     """Return the first instant, in UTC, after a day of the zone."""
     midnight = datetime.combine(day + timedelta(days=1), datetime.min.time(), zone)
     return midnight.astimezone(UTC)
