@@ -55,9 +55,7 @@ class Desk:
         self.asked += 1
         if points is not None:
             fields["points"] = points
-        return decide(
-            self.program, self.member, f"r{self.asked}", request(**fields), self.now
-        )
+        return decide(self.program, self.member, f"r{self.asked}", request(**fields), self.now)
 
     def adjust(self, points: object, **fields: Any) -> Outcome:
         """Hand in an `ADJUST` and return its own outcome."""
@@ -66,7 +64,7 @@ class Desk:
     def refusal(self, points: object = None, **fields: Any) -> str | None:
         """Hand in a request and return the key with which it was refused, None if it was not."""
         rejection = self.outcomes(points, **fields)[-1].rejection
-        return rejection and rejection.key
+        return rejection.key if rejection else None
 
     @property
     def wallet(self) -> Wallet:

@@ -69,9 +69,7 @@ def test_an_overdraft_is_refused_whole_and_shows_what_there_is() -> None:
     desk = Desk(in_currency(decimals=2))
     desk.adjust("1.50")
     outcome = desk.adjust("-2")
-    assert outcome.rejection == Rejection(
-        "insufficient_points", "2.00 to deduct, 1.50 available."
-    )
+    assert outcome.rejection == Rejection("insufficient_points", "2.00 to deduct, 1.50 available.")
     assert (outcome.status, outcome.event_type) == ("REJECTED", "ADJUSTMENT_REJECTED")
     assert (outcome.points, outcome.balance, outcome.version, outcome.lots) == (0, 150, 1, [])
     assert outcome.sequence == 2

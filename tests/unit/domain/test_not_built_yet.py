@@ -62,9 +62,7 @@ def test_a_field_that_is_not_built_yet_is_refused_by_name(field: str, points: in
 
 
 def test_all_that_is_not_built_yet_is_told_at_once() -> None:
-    (outcome,) = Desk().outcomes(
-        5, operation="HOLD", ordinal=3, dry_run=True, promotion_id="79555"
-    )
+    (outcome,) = Desk().outcomes(5, operation="HOLD", ordinal=3, dry_run=True, promotion_id="79555")
     assert outcome.rejection is not None
     faults = outcome.rejection.details
     assert [fault["field"] for fault in faults] == [

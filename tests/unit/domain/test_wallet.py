@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from tests.unit.domain.desk import NOW
 from worker.domain.wallet import Lot, LotChange, Wallet
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 SOON = NOW + timedelta(days=1)
 LATER = NOW + timedelta(days=2)
 
 
-def wallet_of(*credits: tuple[int, int, object]) -> Wallet:
+def wallet_of(*lots: tuple[int, int, datetime | None]) -> Wallet:
     """A wallet after these credits: (points, lot id, expires_at)."""
     wallet = Wallet("points", "REGULAR")
-    for points, lot_id, expires_at in credits:
-        wallet.credit(points, lot_id, expires_at)  # type: ignore[arg-type]
+    for points, lot_id, expires_at in lots:
+        wallet.credit(points, lot_id, expires_at)
     return wallet
 
 
