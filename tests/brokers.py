@@ -54,6 +54,15 @@ class Setup:
         self._queues.append(name)
         return name
 
+    async def narrow_queue(self, length: int) -> str:
+        """Declare a subscriber's queue that refuses what goes beyond its length."""
+        return await self.queue(
+            x_queue_type="classic",
+            x_delivery_limit=None,
+            x_max_length=length,
+            x_overflow="reject-publish",
+        )
+
     async def exchange(self, kind: str, *queues: str) -> str:
         """Declare an exchange and bind the queues to it with every routing key."""
         name = f"t{secrets.token_hex(4)}.exchange"

@@ -69,10 +69,12 @@ class Proxy:
     async def _pass_on(
         source: asyncio.StreamReader, sink: asyncio.StreamWriter, gate: asyncio.Event | None
     ) -> None:
-        with suppress(ConnectionError):
-            while data := await source.read(PIECE_BYTES):
-                if gate is not None:
-                    await gate.wait()
-                sink.write(data)
-                await sink.drain()
-        sink.close()
+        try:
+            with suppress(ConnectionError):
+                while data := await source.read(PIECE_BYTES):
+                    if gate is not None:
+                        await gate.wait()
+                    sink.write(data)
+                    await sink.drain()
+        finally:
+            sink.transport.abort()

@@ -231,7 +231,6 @@ async def test_a_deleted_queue_ends_the_session(session: Session, setup: Setup) 
     queue = await setup.queue()
     intake = await session.intake(queue, prefetch=10)
     taking = asyncio.ensure_future(intake.take(10))
-    await asyncio.sleep(0)
 
     await setup.delete(queue)
 
