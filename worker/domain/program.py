@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Final, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 DECIMALS_MAX = 6
+
+Period = Literal["month", "quarter", "year"]
+_PERIODS: Final[tuple[Period, ...]] = get_args(Period)
+
+_Value = TypeVar("_Value", str, bool, int, list[Any], dict[str, Any])
+_Choice = TypeVar("_Choice", bound=str)
+_KINDS: Final = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    list: "a list",
+    dict: "a table",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,7 @@ class ExpiryRule:
     kind: Literal["never", "after", "end_of"] = "never"
     days: int = 0
     months: int = 0
-    period: Literal["month", "quarter", "year"] = "month"
+    period: Period = "month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +73,109 @@ def from_document(program_id: str, version: int, document: Mapping[str, Any]) ->
     Raises ValueError, naming the key, where the document is not one that this version knows: a
     rule that would silently not be kept is refused.
     """
-    known = {"program_id", "name", "status", "time_zone", "allow_negative", "currencies"}
-    if unknown := sorted(set(document) - known):
-        raise ValueError(f"programme {program_id}: {unknown[0]} is not known to this version")
-    return Program(
+    table = _Table(f"programme {program_id}", document)
+    table.take("name", "")
+    if table.take("program_id", program_id) != program_id:
+        raise table.wrong("program_id is another one")
+    items = table.take("currencies", [])
+    program = Program(
         program_id=program_id,
         version=version,
-        is_active=document.get("status", "active") == "active",
-        time_zone=ZoneInfo(document.get("time_zone", "UTC")),
-        allow_negative=bool(document.get("allow_negative", False)),
-        currencies=tuple(_currency(program_id, item) for item in document["currencies"]),
+        is_active=table.one_of("status", ("active", "inactive")) == "active",
+        time_zone=_time_zone(table),
+        allow_negative=table.take("allow_negative", default=False),
+        currencies=tuple(_currency(table.inner("currencies", item)) for item in items),
     )
+    table.end()
+    codes = [currency.code for currency in program.currencies]
+    if not codes:
+        raise table.wrong("currencies must name one at least")
+    if len(set(codes)) != len(codes):
+        raise table.wrong(f"currencies must have a code each: {', '.join(codes)}")
+    return program
 
 
-def _currency(program_id: str, document: Mapping[str, Any]) -> Currency:
-    if unknown := sorted(set(document) - {"code", "decimals", "expiry"}):
-        raise ValueError(f"programme {program_id}: currencies.{unknown[0]} is not known")
-    decimals = document.get("decimals", 0)
-    if not 0 <= decimals <= DECIMALS_MAX:
-        raise ValueError(f"programme {program_id}: decimals must be 0 to {DECIMALS_MAX}")
-    return Currency(document["code"], decimals, _expiry_rule(document.get("expiry", {})))
+def _time_zone(table: _Table) -> ZoneInfo:
+    name = table.take("time_zone", "UTC")
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise table.wrong(f"time_zone {name!r} is not known on this machine") from None
 
 
-def _expiry_rule(document: Mapping[str, Any]) -> ExpiryRule:
-    kind = document.get("rule", "never")
-    if kind == "after":
-        months = document.get("months", 0) + 12 * document.get("years", 0)
-        return ExpiryRule("after", days=document.get("days", 0), months=months)
-    if kind == "end_of":
-        months = document.get("after_months", 0)
-        return ExpiryRule("end_of", months=months, period=document["period"])
-    if kind == "never":
-        return ExpiryRule()
-    raise ValueError(f"expiry rule {kind} is not one of never, after, end_of")
+def _currency(table: _Table) -> Currency:
+    code = table.take("code", "")
+    if not code:
+        raise table.wrong("code is required")
+    decimals = table.count("decimals")
+    if decimals > DECIMALS_MAX:
+        raise table.wrong(f"decimals must be 0 to {DECIMALS_MAX}")
+    rule = _expiry_rule(table.inner("expiry", table.take("expiry", {})))
+    table.end()
+    return Currency(code, decimals, rule)
+
+
+def _expiry_rule(table: _Table) -> ExpiryRule:
+    rule = ExpiryRule()
+    match table.one_of("rule", ("never", "after", "end_of")):
+        case "after":
+            if not table.holds_any("days", "months", "years"):
+                raise table.wrong("after needs days, months or years")
+            months = table.count("months") + 12 * table.count("years")
+            rule = ExpiryRule("after", days=table.count("days"), months=months)
+        case "end_of":
+            if not table.holds_any("period"):
+                raise table.wrong("end_of needs a period")
+            period = table.one_of("period", _PERIODS)
+            rule = ExpiryRule("end_of", months=table.count("after_months"), period=period)
+    table.end()
+    return rule
+
+
+class _Table:
+    """A table of a document, whose keys are taken out one by one until none may be left."""
+
+    def __init__(self, name: str, document: object) -> None:
+        self._name = name
+        if not isinstance(document, Mapping):
+            raise self.wrong("must be a table")
+        self._left = dict(document)
+
+    def inner(self, key: str, document: object) -> _Table:
+        """Return a table that stands in this one."""
+        return _Table(f"{self._name}: {key}", document)
+
+    def holds_any(self, *keys: str) -> bool:
+        """Whether one of the keys was not taken yet."""
+        return not self._left.keys().isdisjoint(keys)
+
+    def take(self, key: str, default: _Value) -> _Value:
+        """Return the value of a key, which must be of the default's type."""
+        value = self._left.pop(key, default)
+        if type(value) is not type(default):
+            raise self.wrong(f"{key} must be {_KINDS[type(default)]}")
+        return value
+
+    def count(self, key: str) -> int:
+        """Return the value of a key that is a whole number from 0 on, 0 where it is absent."""
+        number = self.take(key, 0)
+        if number < 0:
+            raise self.wrong(f"{key} must not be negative")
+        return number
+
+    def one_of(self, key: str, choices: tuple[_Choice, ...]) -> _Choice:
+        """Return the value of a key that is one of the choices, the first where it is absent."""
+        value = self.take(key, str(choices[0]))
+        for choice in choices:
+            if value == choice:
+                return choice
+        raise self.wrong(f"{key} must be one of {', '.join(choices)}")
+
+    def end(self) -> None:
+        """Refuse what was not taken."""
+        for key in self._left:
+            raise self.wrong(f"{key} is not known to this version")
+
+    def wrong(self, what: str) -> ValueError:
+        """Return the error that says where in the document something is wrong."""
+        return ValueError(f"{self._name}: {what}")
