@@ -1,0 +1,2 @@
+-- How many members there are.
+SELECT count(*) FROM points.members
