@@ -49,7 +49,9 @@ def _server_settings(settings: Settings) -> dict[str, str]:
 
     A frozen client would hold its locks for ever without the time-outs. Every statement reads by
     primary key from a list of keys, whose length and statistics the planner can only guess: it is
-    held to index look-ups, so that no growing table ever flips a plan to reading all of it.
+    held to index look-ups, so that no growing table ever flips a plan to reading all of it. Nor is
+    a plan kept for later: one made while a table was tiny reads that table from end to end, and
+    would go on doing so when it has grown.
     """
     milliseconds = {
         "statement_timeout": settings.statement_timeout_seconds,
@@ -62,6 +64,7 @@ def _server_settings(settings: Settings) -> dict[str, str]:
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",
+        "plan_cache_mode": "force_custom_plan",
         "enable_seqscan": "off",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
