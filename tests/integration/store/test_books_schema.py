@@ -1,0 +1,177 @@
+"""What the tables promise: updates in place, answers byte for byte, invariants restated."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from schemas.outcome import Outcome
+from tests.inside import Desk, request, settings_of
+from worker.store.pool import close_pool, open_pool
+
+if TYPE_CHECKING:
+    from worker.store.pool import Pool
+
+CHANGING = {
+    "members": {"sequence", "last_recorded_at"},
+    "wallets": {"balance", "deficit", "total", "version"},
+    "lots": {"points", "remaining"},
+}
+
+
+async def test_updates_of_members_wallets_and_lots_stay_on_their_page(
+    database_url: str, owner: asyncpg.Connection
+) -> None:
+    """Design fact 12: an index over what changes would make every update write to all indexes."""
+    pool = await open_pool(settings_of("amqp://nobody", database_url, "desk", pool_size_max=1))
+    desk = Desk(pool)
+    await desk.apply(request("c", 1_000))
+    for n in range(60):
+        await desk.apply(request(f"d{n}", -1))
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    await close_pool(pool)
+    rows = await owner.fetch(
+        "SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = ANY($1)",
+        list(CHANGING),
+    )
+    assert {row["relname"] for row in rows if row["n_tup_upd"] >= 60} == set(CHANGING)
+    assert [row["n_tup_hot_upd"] for row in rows] == [row["n_tup_upd"] for row in rows]
+
+
+async def test_updates_of_many_lots_at_once_stay_on_their_page(
+    database_url: str, owner: asyncpg.Connection
+) -> None:
+    pool = await open_pool(settings_of("amqp://nobody", database_url, "desk", pool_size_max=1))
+    desk = Desk(pool)
+    await desk.apply(*(request(f"c{n}", 10, f"m{n}") for n in range(100)))
+    for step in range(3):
+        await desk.apply(*(request(f"d{step}.{n}", -1, f"m{n}") for n in range(100)))
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    await close_pool(pool)
+    rows = await owner.fetch(
+        "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables"
+        " WHERE relname = ANY($1)",
+        list(CHANGING),
+    )
+    assert all(row["all"] >= 300 for row in rows), rows
+    # Free space on each page takes a part of the first round, and each later one takes the space
+    # that the round before it gave up.
+    assert all(row["hot"] > 100 for row in rows), rows
+
+
+async def test_no_index_covers_a_column_that_changes(owner: asyncpg.Connection) -> None:
+    rows = await owner.fetch(
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'points'"
+    )
+    covered = {
+        (row["indexname"], column)
+        for row in rows
+        for column in CHANGING.get(row["tablename"], ())
+        if re.search(rf"\b{column}\b", row["indexdef"].partition(" USING ")[2])
+    }
+    assert {row["tablename"] for row in rows} >= set(CHANGING)
+    assert covered == set()
+
+
+async def test_every_key_leads_with_programme_and_member(owner: asyncpg.Connection) -> None:
+    """The tables can be partitioned or distributed by member as they are."""
+    rows = await owner.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'points'"
+        " AND tablename = ANY($1)",
+        [*CHANGING, "journal"],
+    )
+    assert len(rows) == 5
+    assert [
+        row["indexname"] for row in rows if "(program_id, member_id" not in row["indexdef"]
+    ] == []
+    shared = await owner.fetchval("SELECT count(*) FROM pg_sequences WHERE schemaname = 'points'")
+    assert shared == 0
+
+
+async def test_an_answer_comes_back_byte_for_byte(desk: Desk, owner: asyncpg.Connection) -> None:
+    """Design fact 13: a jsonb outcome would come back with its keys in another order."""
+    metadata = {"zebra": 1, "a": [1.50, {"y": "ü", "b": None}], "Ω": "🙂"}
+    asked = request("r", 5, metadata=metadata, comment='quoted "twice" \\ and / slashed')
+    first = await desk.apply(asked)
+    (stored,) = await owner.fetch("SELECT outcome FROM points.journal")
+    again = await desk.apply(asked)
+    assert again.publications == first.publications
+    assert again.answers == first.answers
+    body = stored["outcome"]
+    event, reply = first.publications
+    assert reply.body == body
+    assert event.body.endswith(b',"data":' + body + b"}")
+    assert list(json.loads(body)) == list(Outcome.model_fields)
+    assert list(json.loads(body)["metadata"]) == list(metadata)
+
+
+@pytest.mark.parametrize("field", ["comment", "reason", "source", "currency"])
+async def test_a_text_that_postgres_cannot_hold_is_refused_and_stored(
+    desk: Desk, owner: asyncpg.Connection, field: str
+) -> None:
+    asked = request("r", 5, **{field: "a\x00b"})
+    (outcome,) = await desk.outcomes(asked)
+    assert (outcome["status"], outcome["error"]["key"]) == ("REJECTED", "invalid_payload")
+    assert outcome["error"]["details"][0]["field"] == field
+    assert await owner.fetchval("SELECT error_key FROM points.journal") == "invalid_payload"
+    assert await desk.outcomes(asked) == [outcome]
+
+
+@pytest.mark.parametrize("spoilt", [{"a\x00": 1}, {"a": ["\x00"]}], ids=str)
+async def test_a_null_character_anywhere_in_metadata_is_refused_or_kept_as_it_is(
+    desk: Desk, spoilt: dict[str, object]
+) -> None:
+    """Whatever the schema says about it, it never holds up the lane, and repeats are the same."""
+    first = await desk.apply(request("r", 5, metadata=spoilt))
+    again = await desk.apply(request("r", 5, metadata=spoilt))
+    assert again.publications == first.publications
+    assert again.duplicates == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE points.wallets SET deficit = -1", "wallets_deficit_not_negative"),
+        ("UPDATE points.wallets SET balance = -1", "wallets_balance_not_below_deficit"),
+        ("UPDATE points.wallets SET total = -1", "wallets_total_not_negative"),
+        ("UPDATE points.wallets SET version = 0", "wallets_version_positive"),
+        ("UPDATE points.members SET sequence = -1", "members_sequence_not_negative"),
+        ("UPDATE points.lots SET remaining = 0", "lots_remaining_within_points"),
+        ("UPDATE points.lots SET remaining = 6", "lots_remaining_within_points"),
+        (
+            "UPDATE points.journal SET status = 'REJECTED'",
+            "journal_only_applied_moves_points",
+        ),
+        ("UPDATE points.journal SET balance = NULL", "journal_wallet_facts_together"),
+        (
+            (
+                "INSERT INTO points.journal SELECT program_id, member_id, 'other', step, sequence,"
+                " status, event_type, error_key, currency, category, points, balance, total, version,"
+                " fingerprint, recorded_at, outcome FROM points.journal"
+            ),
+            "journal_sequence_used_once",
+        ),
+    ],
+)
+async def test_the_tables_refuse_what_the_invariants_forbid(
+    desk: Desk, owner: asyncpg.Connection, statement: str, constraint: str
+) -> None:
+    await desk.apply(request("r", 5))
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError) as caught:
+        await owner.execute(statement)
+    assert caught.value.constraint_name == constraint
+
+
+async def test_the_pool_speaks_for_a_role_that_cannot_log_in(
+    pool: Pool, owner: asyncpg.Connection
+) -> None:
+    assert await pool.fetchval("SELECT current_user::text") == "points_worker"
+    found = await owner.fetchrow(
+        "SELECT rolcanlogin, rolsuper, rolcreatedb FROM pg_roles WHERE rolname = 'points_worker'"
+    )
+    assert found is not None
+    assert tuple(found) == (False, False, False)
