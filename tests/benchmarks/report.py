@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.results import Results, Spread
 
-WIDTH_MIN = 110
+WIDTH_MIN = 100
 
 
 def show(results: Results, console: Console) -> None:
@@ -57,8 +57,8 @@ def _drains(results: Results) -> Table:
             f"{row.runs[0].requests:,}",
             _text(row.rate, ",.0f"),
             "-" if ratio is None else f"{ratio:.0%}",
-            *(_text(row.microseconds(part), ".0f") for part in PARTS),
-            _text(row.other_cores, ".2f"),
+            *(_median(row.microseconds(part), ".0f") for part in PARTS),
+            _median(row.other_cores, ".2f"),
         )
     return table
 
@@ -77,6 +77,10 @@ def _lone(results: Results) -> Table:
         if found is not None:
             table.add_row(name, f"{_text(found, form)} {unit}")
     return table
+
+
+def _median(found: Spread | None, form: str) -> str:
+    return "-" if found is None else format(found.median, form)
 
 
 def _text(found: Spread | None, form: str) -> str:
