@@ -67,8 +67,9 @@ async def test_workers_that_join_and_leave_under_load_keep_every_members_order(
     messages = generate(COUNT, MEMBERS, seed=20 + workers_max)
     chance = random.Random(workers_max)
     async with contextlib.AsyncExitStack() as stack:
-        workers = [await stack.enter_async_context(scene.worker()) for _ in range(workers_max)]
-        for worker in workers:
+        working = [await stack.enter_async_context(scene.worker()) for _ in range(workers_max)]
+        idle: list[WorkerProcess] = []
+        for worker in working:
             await worker.ready()
         async with (
             scene.traffic(messages, by_door=by_door) as traffic,
@@ -77,22 +78,27 @@ async def test_workers_that_join_and_leave_under_load_keep_every_members_order(
             group.create_task(traffic.publish())
             for moment in moments(12, seed=workers_max):
                 await traffic.answered(moment)
-                await _reshuffle(chance, workers)
+                await _reshuffle(chance, working, idle)
             await traffic.answered()
             assert await traffic.faults() == []
 
 
-async def _reshuffle(chance: random.Random, workers: list[WorkerProcess]) -> None:
-    """End one of the workers, politely or not, or start one that has ended."""
-    ended = [worker for worker in workers if not runs(worker)]
-    if ended and (len(ended) == len(workers) or chance.random() < 0.5):
-        chance.choice(ended).start()
+async def _reshuffle(
+    chance: random.Random, working: list[WorkerProcess], idle: list[WorkerProcess]
+) -> None:
+    """End one of the workers, politely or not, or start one; one at least goes on working."""
+    if idle and (len(working) == 1 or chance.random() < 0.5):
+        joining = idle.pop(0)
+        await joining.exited()
+        joining.start()
+        working.append(joining)
         return
-    worker = chance.choice([worker for worker in workers if runs(worker)])
+    leaving = working.pop(chance.randrange(len(working)))
+    idle.append(leaving)
     if chance.random() < 0.5:
-        worker.kill()
+        leaving.kill()
     else:
-        worker.stop_signal()
+        leaving.stop_signal()
 
 
 @BOTH_WAYS
