@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import aiormq
 
 from schemas.names import JSON_CONTENT_TYPE, REQUEST_TYPE
 from schemas.topology import adjustments_exchange, events_exchange
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
     from worker.broker.connection import WireConnection
 
 _PREFETCH = 200
+
+
+class QueueCount(NamedTuple):
+    """What a queue holds: messages that wait to be delivered, and who consumes it."""
+
+    ready: int
+    consumers: int
 
 
 async def publish_once(connection: WireConnection, publication: Publication) -> None:
@@ -89,6 +98,24 @@ async def request_reply(
     async with asyncio.timeout(timeout_seconds), _temporary_queue(connection) as (queue, intake):
         await publish_once(connection, replace(publication, reply_to=queue))
         return (await intake.take(1))[0]
+
+
+def server_version(connection: WireConnection) -> str:
+    """Return the broker's version as it names itself; raises SessionLost once closed."""
+    return str(connection.amqp.server_properties.get("version", "unknown"))
+
+
+async def queue_count(connection: WireConnection, queue: str) -> QueueCount | None:
+    """Return what a queue holds, None where there is no such queue. Raises SessionLost."""
+    amqp = await call(connection.amqp.channel(publisher_confirms=False), "open a channel")
+    try:
+        declared = await amqp.queue_declare(queue, passive=True)
+    except aiormq.exceptions.ChannelNotFoundEntity:
+        return None
+    except (aiormq.AMQPError, RuntimeError, OSError) as error:
+        raise SessionLost(f"RabbitMQ does not tell what {queue} holds: {error}") from None
+    await call(amqp.close(), "close a channel")
+    return QueueCount(declared.message_count or 0, declared.consumer_count or 0)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from schemas.names import APPLIED
 from worker.domain.money import to_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MEMBERS_MAX: Final = 2_000
 EVENTS_MAX: Final = 100_000
 FAULTS_MAX: Final = 1_000
-"""The most faults that one check of one stretch tells, which bounds what an audit keeps."""
+"""After so many faults an audit goes no further; nobody reads more."""
 
 _STATEMENT_SECONDS_MAX: Final = 600
 
@@ -72,6 +72,14 @@ class Findings:
     entries: int = 0
     faults: list[Fault] = field(default_factory=list)
 
+    def __iadd__(self, other: Findings) -> Self:
+        self.members += other.members
+        self.wallets += other.wallets
+        self.lots += other.lots
+        self.entries += other.entries
+        self.faults += other.faults
+        return self
+
 
 async def count_members(pool: asyncpg.Pool) -> int:
     """Return how many members an audit will go through."""
@@ -84,15 +92,15 @@ async def audit(
     """Go through the whole database and yield what was found in each stretch of it.
 
     A stretch has at most `members_max` members and, unless one member alone has more, about
-    `events_max` events. Nothing follows a stretch with as many faults as can be told.
+    `events_max` events. Nothing follows once there are FAULTS_MAX faults.
     """
     decimals = await currency_decimals(pool)
     after = _BEGINNING
-    while after != _END:
+    faults = 0
+    while after != _END and faults < FAULTS_MAX:
         findings, after = await _stretch(pool, after, members_max, events_max, decimals)
+        faults += len(findings.faults)
         yield findings
-        if len(findings.faults) >= FAULTS_MAX:
-            return
 
 
 async def _stretch(
@@ -173,8 +181,8 @@ def _wallet_faults(row: asyncpg.Record, text: Amounts) -> Iterator[Told]:
         yield (
             VERSION,
             (
-                f"{whose} is at version {version}, but its journal has {row['journal_changes']} changes"
-                f" and ends at version {row['newest_version']}."
+                f"{whose} is at version {version}, but its journal has {row['journal_changes']}"
+                f" changes and ends at version {row['newest_version']}."
             ),
         )
 
@@ -189,8 +197,8 @@ def _entry_faults(row: asyncpg.Record, text: Amounts) -> Iterator[Told]:
         yield (
             CHAIN,
             (
-                f"{line} says a balance of {text(row['balance'])}, but {text(before)} before it and a"
-                f" change of {text(points)} make {text(before + points)}."
+                f"{line} says a balance of {text(row['balance'])}, but {text(before)} before it and"
+                f" a change of {text(points)} make {text(before + points)}."
             ),
         )
     rise = row["total"] - row["total_before"]
@@ -203,7 +211,7 @@ def _entry_faults(row: asyncpg.Record, text: Amounts) -> Iterator[Told]:
             ),
         )
     elif rise > max(points, 0):
-        yield TOTAL, f"{line} adds {text(rise)} to the lifetime total, but {text(points)} points."
+        yield TOTAL, f"{line} adds {text(rise)} to the lifetime total."
     expected = row["version_before"] + (row["status"] == APPLIED)
     if row["version"] != expected:
         yield VERSION, f"{line} has version {row['version']}, but it is the turn of {expected}."
@@ -215,8 +223,8 @@ def _sequence_faults(row: asyncpg.Record, _: Amounts) -> Iterator[Told]:
         yield (
             SEQUENCE,
             (
-                f"The {events} events of {whose} are not numbered from 1 to {events}: the order breaks"
-                f" at number {row['astray']}."
+                f"The {events} events of {whose} are not numbered from 1 to {events}: the order"
+                f" breaks at number {row['astray']}."
             ),
         )
     if counter is None:

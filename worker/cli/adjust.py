@@ -1,0 +1,240 @@
+"""`adjust`: publish one request, wait for its outcome, show it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from uuid import uuid4
+
+import typer
+
+from schemas.errors import ERRORS
+from schemas.identity import is_id
+from schemas.names import RESULT_TYPE
+from schemas.numbers import parse
+from schemas.reading import Unreadable, read_json, write_json
+from schemas.request import AdjustmentRequest
+from schemas.topology import bucket_key
+from worker.broker import client
+from worker.cli import showing
+from worker.cli.command import Ended, Json, broker, carry_out, check_member
+from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic.fields import FieldInfo
+
+    from worker.broker import Delivery
+    from worker.settings import Settings
+
+_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+_TIMEOUT_SECONDS: Final = 15.0
+_TIMEOUT_SECONDS_MAX: Final = 3_600
+
+_ARGUMENTS: Final = ("member_id", "points")
+
+
+def _check_member_argument(member: str | None) -> str | None:
+    """Check a member's id, where an unknown option may have come as an argument."""
+    if member is not None and member.startswith("-") and not _is_amount(member):
+        raise typer.BadParameter(f"there is no option {member}")
+    return check_member(member)
+
+
+def _check_points(points: str | None) -> str | None:
+    if points is None:
+        return None
+    try:
+        parse(points)
+    except ValueError as error:
+        what = f"there is no option {points}" if points.startswith("--") else f"POINTS {error}"
+        raise typer.BadParameter(what) from None
+    return points
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_an_option_for_every_field(command: Callable[..., None]) -> Callable[..., None]:
+    """Put an option for each field of a request in the place of the command's `**fields`."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    parameters += [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                _kind(field) | None,
+                typer.Option(
+                    *_spellings(name),
+                    help=field.description,
+                    show_default=False,
+                    rich_help_panel="Fields of the request",
+                ),
+            ],
+        )
+        for name, field in AdjustmentRequest.model_fields.items()
+        if name not in _ARGUMENTS
+    ]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def _spellings(name: str) -> list[str]:
+    option = "--" + name.replace("_", "-")
+    return ["--program", option] if name == "program_id" else [option]
+
+
+def _kind(field: FieldInfo) -> Any:
+    """Return what an option of the command line can be: a choice, a flag, a number or text."""
+    kinds: list[Any] = [field.annotation, *get_args(field.annotation)]
+    kinds += [get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated]
+    for kind in kinds:
+        if kind in {bool, int} or get_origin(kind) is Literal:
+            return kind
+    return str
+
+
+@_with_an_option_for_every_field
+def adjust(
+    member: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MEMBER",
+            help="The member's id.",
+            callback=_check_member_argument,
+            show_default=False,
+        ),
+    ] = None,
+    points: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="POINTS",
+            help="The signed change, as in 100, -20 or 12.50.",
+            callback=_check_points,
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="Take the request from this JSON file, or with - from standard input; arguments"
+            " and options replace what it says.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            max=_TIMEOUT_SECONDS_MAX,
+            help="How long to wait for the outcome.",
+        ),
+    ] = _TIMEOUT_SECONDS,
+    as_json: Json = False,
+    **fields: Any,
+) -> None:
+    """Publish one request, wait for its outcome and show it.
+
+    Ends with 3 if it was rejected, and with 75 if no answer came in time.
+
+    Example: points-worker adjust alice -20 --reason "Redeemed at the till"
+    """
+    document = _read(file) if file is not None else {}
+    given = {"member_id": member, "points": points, **fields}
+    if isinstance(given["metadata"], str):
+        given["metadata"] = _parsed(given["metadata"].encode(), "--metadata")
+    document |= {name: value for name, value in given.items() if value is not None}
+    if not is_id(document.get("member_id")):
+        raise typer.BadParameter("it is missing: name it here, or in the file as member_id",
+                                 param_hint="MEMBER")  # fmt: skip
+    if file is None and points is None and fields["operation"] in {None, "ADJUST"}:
+        raise typer.BadParameter("say by how many", param_hint="POINTS")
+    if document.get("request_id") is None:
+        document["request_id"] = str(uuid4())
+    carry_out(lambda settings: _ask(settings, document, timeout, as_json=as_json))
+
+
+async def _ask(
+    settings: Settings, document: dict[str, Any], timeout_seconds: float, *, as_json: bool
+) -> int:
+    """Publish a request and show its reply; return the exit code."""
+    request_id, member_id = document["request_id"], document["member_id"]
+    publication = client.request(
+        settings.prefix,
+        bucket_key(member_id),
+        write_json(document),
+        message_id=request_id if is_id(request_id) else None,
+        correlation_id=str(uuid4()),
+    )
+    talk = showing.console(stderr=True)
+    waiting = talk.status("Waiting for the outcome …") if talk.is_terminal else nullcontext()
+    async with broker(settings) as connection:
+        try:
+            with waiting:
+                reply = await client.request_reply(
+                    connection, publication, timeout_seconds=timeout_seconds
+                )
+        except TimeoutError:
+            raise Ended(
+                f"No answer came within {timeout_seconds:g} s; the request may still be carried"
+                f" out. To ask again is harmless: --request-id {request_id}",
+                EXIT_TRY_AGAIN,
+            ) from None
+    return _show(reply, as_json=as_json)
+
+
+def _show(reply: Delivery, *, as_json: bool) -> int:
+    document = read_json(reply.body)
+    assert isinstance(document, dict), "the worker answers with objects"
+    if as_json:
+        showing.write(reply.body)
+    elif reply.type == RESULT_TYPE:
+        showing.console().print(showing.outcome(document))
+    else:
+        error = document["error"]
+        showing.console().print(
+            showing.facts({"dead letter": error["key"], "why": error["message"]})
+        )
+    assert document.get("error") is None or document["error"]["key"] in ERRORS
+    return EXIT_FAULT_FOUND if document.get("error") else EXIT_OK
+
+
+def _read(file: str) -> dict[str, Any]:
+    """Read a request from a file, or from standard input for "-"."""
+    try:
+        if file == "-":
+            body = sys.stdin.buffer.read(_FILE_BYTES_MAX + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                body = opened.read(_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="--file") from None
+    if len(body) > _FILE_BYTES_MAX:
+        raise typer.BadParameter("it is too long for a request", param_hint="--file")
+    return _parsed(body, "--file")
+
+
+def _parsed(body: bytes, option: str) -> dict[str, Any]:
+    try:
+        document = read_json(body)
+    except Unreadable as error:
+        raise typer.BadParameter(error.message, param_hint=option) from None
+    if not isinstance(document, dict):
+        raise typer.BadParameter("it must be a JSON object", param_hint=option)
+    return document

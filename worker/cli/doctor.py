@@ -1,0 +1,226 @@
+"""`doctor`: whether a worker could work here, and how to mend what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+from rich.text import Text
+
+from schemas.topology import dead
+from worker.broker import BrokerError
+from worker.broker.client import queue_count, server_version
+from worker.broker.topology import Topology, verify
+from worker.cli.command import Json, broker, carry_out
+from worker.cli.showing import console, facts, table, visible, write_json
+from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
+from worker.masking import mask
+from worker.readiness import NotReady, check
+from worker.store.agreement import Agreement, read_agreement_of
+from worker.store.faults import PassingFault
+from worker.store.migrate import EditedMigration, missing_migrations
+from worker.store.views import server_view
+
+if TYPE_CHECKING:
+    from worker.broker import WireConnection
+    from worker.settings import Settings
+
+Verdict = Literal["ok", "warning", "fault"]
+
+_STYLES: Final[dict[Verdict, str]] = {"ok": "green", "warning": "yellow", "fault": "red"}
+_DECLARE: Final = "Run `points-worker topology declare`."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found, and for what is not ok how to mend it."""
+
+    subject: str
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """All findings so far, in the order of the checks."""
+
+    findings: list[Finding] = field(default_factory=list)
+
+    def ok(self, subject: str, text: str) -> None:
+        """Note that something is as it must be."""
+        self.findings.append(Finding(subject, "ok", text))
+
+    def warn(self, subject: str, text: str, remedy: str) -> None:
+        """Note what a worker can work with, but somebody should look at."""
+        self.findings.append(Finding(subject, "warning", text, remedy))
+
+    def fault(self, subject: str, text: str, remedy: str) -> None:
+        """Note what keeps a worker from working."""
+        self.findings.append(Finding(subject, "fault", mask(text), remedy))
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether anything keeps a worker from working."""
+        return any(finding.verdict == "fault" for finding in self.findings)
+
+
+def doctor(
+    *,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Only what a container's health check needs to know."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check settings, servers, schema, topology and privileges, and say how to mend what is wrong.
+
+    Ends with 3 if a fault was found. Passwords are not shown.
+
+    Example: points-worker doctor
+    """
+
+    async def work(settings: Settings) -> int:
+        report = Report()
+        agreement = await _check_postgres(settings, report, quick=quick)
+        await _check_rabbitmq(settings, report, agreement, quick=quick)
+        if not report.has_faults and not quick:
+            await _check_whole(settings, report)
+        if as_json:
+            write_json(_document(settings, report, quick=quick))
+        else:
+            _print(settings, report, quick=quick)
+        return EXIT_FAULT_FOUND if report.has_faults else EXIT_OK
+
+    carry_out(work)
+
+
+async def _check_postgres(settings: Settings, report: Report, *, quick: bool) -> Agreement | None:
+    """Check the database; return what the workers agreed on, if that stands there."""
+    url = settings.database_url.get_secret_value()
+    try:
+        server = await server_view(url)
+        report.ok("postgres", f"version {server.version}, as user {server.login}")
+        missing = await missing_migrations(url)
+        agreement = None if missing else await read_agreement_of(url)
+    except PassingFault as error:
+        report.fault("postgres", str(error), "Check DATABASE_URL and that the server runs.")
+        return None
+    except EditedMigration as error:
+        report.fault("migrations", str(error), "Use that version.")
+        return None
+    if missing:
+        report.fault("migrations", f"{', '.join(missing)} missing", "Run `points-worker migrate`.")
+        return None
+    report.ok("migrations", "all applied")
+    if agreement is None:
+        report.fault("agreement", "the topology was never declared", _DECLARE)
+    else:
+        report.ok(
+            "agreement",
+            f"generation {agreement.generation}, {agreement.partitions} partitions, prefetch"
+            f" {agreement.prefetch}, prefix {agreement.prefix}",
+        )
+    if quick:
+        return agreement
+    if not server.can_take_role:
+        report.fault(
+            "role",
+            f"{server.login} may not take the role points_worker",
+            f"Run as a superuser: GRANT points_worker TO {server.login}",
+        )
+    elif server.can_change_journal:
+        report.fault(
+            "role",
+            "points_worker can change or delete lines of the journal",
+            "Run as the owner: REVOKE UPDATE, DELETE, TRUNCATE ON points.journal FROM"
+            " points_worker, PUBLIC; it must be no superuser and own no table.",
+        )
+    else:
+        report.ok("role", "points_worker can add to the journal, and not change it")
+    if not server.is_durable:
+        report.warn(
+            "durability",
+            "a power cut can lose what was acknowledged",
+            "Set fsync, full_page_writes and synchronous_commit to on in Postgres.",
+        )
+    return agreement
+
+
+async def _check_rabbitmq(
+    settings: Settings, report: Report, agreement: Agreement | None, *, quick: bool
+) -> None:
+    try:
+        async with broker(settings) as connection:
+            report.ok("rabbitmq", f"version {server_version(connection)}")
+            if agreement is not None and not quick:
+                await _check_topology(connection, report, agreement)
+    except BrokerError as error:
+        report.fault("rabbitmq", str(error), "Check AMQP_URL and that the broker runs.")
+
+
+async def _check_topology(connection: WireConnection, report: Report, agreement: Agreement) -> None:
+    described = Topology(agreement.prefix, agreement.generation, agreement.partitions)
+    differences = await verify(connection, described)
+    for difference in differences:
+        missing = difference.endswith("is missing.")
+        report.fault("topology", difference, _DECLARE if missing else "Delete it, and declare it.")
+    if differences:
+        return
+    queues = len(described.queues)
+    report.ok("topology", f"{len(described.exchanges)} exchanges and {queues} queues as declared")
+    letters = await queue_count(connection, dead(agreement.prefix))
+    if letters and letters.ready:
+        report.warn(
+            "dead letters", f"{letters.ready} wait", "Run `points-worker dead-letters list`."
+        )
+    else:
+        report.ok("dead letters", "none")
+    idle = [
+        queue
+        for queue in described.partition_queues
+        if (count := await queue_count(connection, queue)) and not count.consumers
+    ]
+    if idle:
+        report.warn(
+            "workers",
+            f"{len(idle)} of {agreement.partitions} lanes have no worker",
+            "Run `points-worker run`.",
+        )
+    else:
+        report.ok("workers", "every lane has one")
+
+
+async def _check_whole(settings: Settings, report: Report) -> None:
+    """Ask what a starting worker asks, which is also whether its settings agree with the others."""
+    try:
+        await check(settings)
+    except NotReady as error:
+        report.fault("settings", str(error), "")
+    else:
+        report.ok("settings", "they agree with those of the other workers")
+
+
+def _document(settings: Settings, report: Report, *, quick: bool) -> dict[str, object]:
+    document: dict[str, object] = {"ok": not report.has_faults, "checks": report.findings}
+    if not quick:
+        document["settings"] = [described._asdict() for described in settings.described()]
+    return document
+
+
+def _print(settings: Settings, report: Report, *, quick: bool) -> None:
+    out = console()
+    if not quick:
+        values = {described.name: described.value or "-" for described in settings.described()}
+        out.print(facts(values))
+        out.print()
+    rows = table("check", "", "", "to mend it")
+    for finding in report.findings:
+        rows.add_row(
+            finding.subject,
+            Text(finding.verdict, _STYLES[finding.verdict]),
+            visible(finding.text),
+            finding.remedy,
+        )
+    out.print(rows)

@@ -1,0 +1,121 @@
+"""How the commands write: data to standard output, talk to standard error, nothing unseen."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas import names, reading
+from worker.masking import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+# Where nobody looks at it, a table must not be cut to the width of a window.
+_WIDTH_WITHOUT_TERMINAL: Final = 200
+
+# What a terminal would obey rather than show, and what cannot be written as UTF-8. Messages come
+# from anybody.
+_INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+STYLES: Final = {
+    names.APPLIED: "green",
+    names.REJECTED: "red",
+    names.NO_CHANGE: "dim",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that takes every text as it is, without markup of any kind."""
+    stream = sys.stderr if stderr else sys.stdout
+    wide = stream.isatty() or "COLUMNS" in os.environ
+    return Console(
+        stderr=stderr,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        width=None if wide else _WIDTH_WITHOUT_TERMINAL,
+    )
+
+
+def talk(text: str) -> None:
+    """Say something to the user, on standard error; the first letter becomes a capital."""
+    sys.stderr.write(visible(mask(text[:1].upper() + text[1:])) + "\n")
+
+
+def write(body: bytes) -> None:
+    """Write data as it is, and a line break, to standard output at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(body + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def write_json(value: object) -> None:
+    """Write data as JSON for people and programs; times are RFC 3339 in UTC."""
+    write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+
+
+def write_json_line(value: object) -> None:
+    """Write data as JSON on one line."""
+    write(orjson.dumps(value, option=orjson.OPT_UTC_Z))
+
+
+def visible(text: str) -> str:
+    r"""Return the text with everything invisible but line breaks written out, as in `\x1b`."""
+    return _INVISIBLE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def moment(time: datetime | None) -> str:
+    """Write a time, UTC to the second, for people."""
+    return "never" if time is None else f"{time:%Y-%m-%d %H:%M:%S}Z"
+
+
+def table(*headings: str, right: Iterable[str] = ()) -> Table:
+    """Return an empty table; the columns named in `right` are set flush right."""
+    empty = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    flush = frozenset(right)
+    for heading in headings:
+        justify: Any = "right" if heading in flush else "left"
+        empty.add_column(heading, justify=justify, overflow="fold")
+    return empty
+
+
+def facts(rows: Mapping[str, object]) -> Table:
+    """Return a table of names and values, without those that are None."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value is not None:
+            grid.add_row(name, value if isinstance(value, Text) else visible(str(value)))
+    return grid
+
+
+def outcome(document: Mapping[str, Any]) -> Table:
+    """Return an outcome of the contract's §3 as a table for people; absent facts are left out."""
+    status = Text(document["status"], STYLES.get(document["status"], ""))
+    error = document["error"]
+    rows: dict[str, object] = {"status": status}
+    if error:
+        rows["error"] = f"{error['key']} ({error['code']}): {error['message']}"
+        for number, detail in enumerate(error["details"], 1):
+            rows[f"fault {number}"] = f"{detail['field']} {detail['rule']}; got {detail['got']}"
+    shown_otherwise = {"status", "error", "lots", "warnings", "metadata"}
+    rows |= {name: value for name, value in document.items() if name not in shown_otherwise}
+    if document["metadata"] is not None:
+        rows["metadata"] = reading.write_json(document["metadata"]).decode()
+    for lot in document["lots"]:
+        expires = lot["expires_at"] or "never"
+        rows[f"lot {lot['lot_id']}"] = f"{lot['points']}, expires {expires}"
+    if document["warnings"]:
+        rows["warnings"] = ", ".join(document["warnings"])
+    return facts(rows)
