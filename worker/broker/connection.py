@@ -210,3 +210,7 @@ async def open_channel(
     """
     channel = await call(connection.amqp.channel(publisher_confirms=confirms), "open a channel")
     return WireChannel(connection, channel, sink)
+
+
+async def never_called(_: object) -> None:
+    """Stand where aiormq wants a consumer's callback: the sink takes every delivery before it."""

@@ -14,17 +14,15 @@ if TYPE_CHECKING:
 
 _METHOD: Final = Struct(">I").unpack_from
 _DELIVER: Final = 0x003C003C
-_GET_OK: Final = 0x003C0047
-_GET_EMPTY: Final = 0x003C0048
 
 
 class Deliveries:
     """A sink that makes a `Delivery` of every message that its channel is given.
 
-    `received` is called for each, in order; with None when a basic.get found nothing.
+    `received` is called for each, in order.
     """
 
-    def __init__(self, queue: str, received: Callable[[Delivery | None], None]) -> None:
+    def __init__(self, queue: str, received: Callable[[Delivery], None]) -> None:
         self._queue = queue
         self._received = received
         self._open: Delivery | None = None
@@ -34,7 +32,12 @@ class Deliveries:
     def frame(self, kind: int, data: bytes, start: int, stop: int) -> bool:
         """Take one frame of the channel; see `worker.broker.wire.Sink`."""
         if kind == METHOD_FRAME:
-            return self._method(data, start)
+            if _METHOD(data, start)[0] != _DELIVER:
+                return False
+            at = start + 5 + data[start + 4]  # Past the consumer tag.
+            tag, redelivered, exchange, routing_key = decode_delivered(data, at)
+            self._open = Delivery(tag, b"", exchange, routing_key, self._queue, redelivered)
+            return True
         delivery = self._open
         if delivery is None:
             return False
@@ -54,19 +57,4 @@ class Deliveries:
                 delivery.body = data[start:stop]
         self._open = None
         self._received(delivery)
-        return True
-
-    def _method(self, data: bytes, start: int) -> bool:
-        method = _METHOD(data, start)[0]
-        if method == _DELIVER:
-            at = start + 5 + data[start + 4]  # Past the consumer tag.
-        elif method == _GET_OK:
-            at = start + 4
-        elif method == _GET_EMPTY:
-            self._received(None)
-            return True
-        else:
-            return False
-        tag, redelivered, exchange, routing_key = decode_delivered(data, at)
-        self._open = Delivery(tag, b"", exchange, routing_key, self._queue, redelivered)
         return True

@@ -1,13 +1,13 @@
 """Looks at the dead letters, drops one, or sends one back to where it was first published.
 
 Reading takes messages without acknowledging them and gives them back by closing the channel, so
-the queue is as it was. Only the first `count_max` letters are looked at.
+the queue is as it was. Only the first `count_max` letters, up to 65,535, are looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -23,10 +23,9 @@ from schemas.names import (
 )
 from schemas.topology import adjustments_exchange, dead
 from worker.broker.client import publish_once
-from worker.broker.connection import open_channel
+from worker.broker.connection import call, never_called, open_channel
 from worker.broker.content import Deliveries
-from worker.broker.encoding import encode_ack, encode_get
-from worker.broker.errors import SessionLost
+from worker.broker.encoding import encode_ack
 from worker.broker.messages import Delivery, Publication
 
 if TYPE_CHECKING:
@@ -35,7 +34,10 @@ if TYPE_CHECKING:
     from worker.broker.connection import WireConnection
 
 COUNT_MAX: Final = 1_000
-_GET_TIMEOUT_SECONDS: Final = 30
+# The broker does not tell when a consumer has everything, and its count of messages leaves out
+# what another reader is just giving back. A letter that does not come so soon is not there.
+_SILENCE_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 5
 _ID_LENGTH: Final = 16
 # What tells of the death, and not of the message.
 _DEATH_HEADERS: Final = frozenset(
@@ -75,16 +77,19 @@ async def read_letters(
     connection: WireConnection, prefix: str, count_max: int = COUNT_MAX
 ) -> list[DeadLetter]:
     """Return the oldest dead letters, oldest first, and leave them where they are."""
-    async with _letters(connection, dead(prefix)) as letters:
-        return [letter async for letter in letters.each(count_max)]
+    async with _letters(connection, dead(prefix), count_max) as letters:
+        return [letter async for letter in letters]
 
 
 async def drop_letter(
     connection: WireConnection, prefix: str, letter_id: str, count_max: int = COUNT_MAX
 ) -> DeadLetter | None:
     """Remove one letter for good and return it; None when none of the oldest is it."""
-    async with _letters(connection, dead(prefix)) as letters:
-        return await letters.take_out(letter_id, count_max)
+    async with _letters(connection, dead(prefix), count_max) as letters:
+        letter = await letters.find(letter_id)
+        if letter is not None:
+            letters.remove(letter)
+        return letter
 
 
 async def replay_letter(
@@ -97,8 +102,8 @@ async def replay_letter(
     when it does not), so that a crash in between leaves it twice, which is harmless.
     """
     user = connection.url.user or "guest"
-    async with _letters(connection, dead(prefix)) as letters:
-        letter = await letters.find(letter_id, count_max)
+    async with _letters(connection, dead(prefix), count_max) as letters:
+        letter = await letters.find(letter_id)
         if letter is not None:
             await publish_once(connection, _as_first_published(letter, prefix, user))
             letters.remove(letter)
@@ -151,59 +156,58 @@ def _letter(delivery: Delivery) -> DeadLetter:
 
 
 class _Letters:
-    """The letters on one channel: taken one by one, and all returned when it closes."""
+    """The letters on one channel: handed out in order, and all returned when it closes.
+
+    They are consumed, not got one by one: what was got returns in any order.
+    """
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
-        self._answer: asyncio.Future[Delivery | None] | None = None
+        self._received: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._count_max = 0
 
-    async def open(self, connection: WireConnection) -> None:
-        """Open the channel; raises SessionLost when it cannot."""
-        sink = Deliveries(self._queue, self._receive)
-        self._channel = await open_channel(connection, sink)
-        self._channel.amqp.closing.add_done_callback(lambda _: self._receive(None))
+    async def open(self, connection: WireConnection, count_max: int) -> None:
+        """Begin to consume; raises SessionLost when the broker does not let it."""
+        doing = f"let us read {self._queue}"
+        self._channel = await open_channel(
+            connection, Deliveries(self._queue, self._received.put_nowait)
+        )
+        amqp = self._channel.amqp
+        self._count_max = count_max
+        await call(amqp.basic_qos(prefetch_count=count_max), doing)
+        await call(amqp.basic_consume(self._queue, never_called), doing)
 
-    async def each(self, count_max: int) -> AsyncIterator[DeadLetter]:
-        """Yield the letters, oldest first; raises SessionLost or TimeoutError."""
-        for _ in range(count_max):
-            self._answer = asyncio.get_running_loop().create_future()
-            self._channel.send(encode_get(self._channel.number, self._queue))
-            async with asyncio.timeout(_GET_TIMEOUT_SECONDS):
-                delivery = await self._answer
-            if delivery is None:
-                if self._channel.amqp.is_closed:
-                    raise SessionLost("RabbitMQ closed the channel that reads the dead letters.")
-                return
-            yield _letter(delivery)
+    async def __aiter__(self) -> AsyncIterator[DeadLetter]:
+        """Yield the letters, oldest first."""
+        with suppress(TimeoutError):
+            for _ in range(self._count_max):
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    delivery = await self._received.get()
+                yield _letter(delivery)
 
-    async def find(self, letter_id: str, count_max: int) -> DeadLetter | None:
-        async for letter in self.each(count_max):
+    async def find(self, letter_id: str) -> DeadLetter | None:
+        """Return the letter of that name, if it is among them."""
+        async for letter in self:
             if letter.letter_id == letter_id:
                 return letter
         return None
 
-    async def take_out(self, letter_id: str, count_max: int) -> DeadLetter | None:
-        letter = await self.find(letter_id, count_max)
-        if letter is not None:
-            self.remove(letter)
-        return letter
-
     def remove(self, letter: DeadLetter) -> None:
+        """Take the letter out of the queue for good."""
         tag = letter.delivery.tag
         self._channel.send(encode_ack(self._channel.number, tag, multiple=False))
 
     async def close(self) -> None:
-        await self._channel.close(5)
-
-    def _receive(self, delivery: Delivery | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(delivery)
+        """Give back all that was not removed."""
+        await self._channel.close(_CLOSE_SECONDS)
 
 
 @asynccontextmanager
-async def _letters(connection: WireConnection, queue: str) -> AsyncIterator[_Letters]:
+async def _letters(
+    connection: WireConnection, queue: str, count_max: int
+) -> AsyncIterator[_Letters]:
     letters = _Letters(queue)
-    await letters.open(connection)
+    await letters.open(connection, count_max)
     try:
         yield letters
     finally:

@@ -26,7 +26,6 @@ FRAME_OVERHEAD: Final = 8
 
 _BASIC_PUBLISH: Final = 0x003C0028
 _BASIC_ACK: Final = 0x003C0050
-_BASIC_GET: Final = 0x003C0046
 
 _FRAME: Final = Struct(">BHI")
 _METHOD: Final = Struct(">BHIIH")
@@ -52,12 +51,6 @@ _USER_ID: Final = 0x0010
 def encode_ack(channel: int, tag: int, *, multiple: bool) -> bytes:
     """Return the frame that acknowledges one delivery of the channel, or all up to it."""
     return _ACK.pack(METHOD_FRAME, channel, 13, _BASIC_ACK, tag, multiple, 0xCE)
-
-
-def encode_get(channel: int, queue: str) -> bytes:
-    """Return the frame that asks for one message of the queue, to be acknowledged later."""
-    payload = _U32.pack(_BASIC_GET) + b"\0\0" + _short(queue) + b"\0"
-    return _FRAME.pack(METHOD_FRAME, channel, len(payload)) + payload + FRAME_END
 
 
 def encode_publication(publication: Publication, channel: int, frame_max: int) -> bytes:

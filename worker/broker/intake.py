@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from worker.broker.connection import WireChannel, WireConnection, call, open_channel, reason_of
+from worker.broker.connection import call, never_called, open_channel, reason_of
 from worker.broker.content import Deliveries
 from worker.broker.encoding import encode_ack
 from worker.broker.errors import SessionLost
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pamqp.common import FieldTable
 
+    from worker.broker.connection import WireChannel, WireConnection
     from worker.broker.messages import Delivery
 
 
@@ -52,7 +53,7 @@ class Intake:
         doing = f"let us consume {self.queue}"
         await call(amqp.basic_qos(prefetch_count=prefetch), doing)
         arguments: FieldTable = {"x-priority": priority}
-        await call(amqp.basic_consume(self.queue, _never_called, arguments=arguments), doing)
+        await call(amqp.basic_consume(self.queue, never_called, arguments=arguments), doing)
 
     async def take(self, count_max: int) -> list[Delivery]:
         """Return what is buffered, oldest first: at least one delivery, at most `count_max`.
@@ -122,8 +123,7 @@ class Intake:
             self._buffer.clear()
             self._wake()
 
-    def _receive(self, delivery: Delivery | None) -> None:
-        assert delivery is not None, "Only basic.get answers that there is nothing."
+    def _receive(self, delivery: Delivery) -> None:
         self._received_tag = delivery.tag
         count = delivery.delivery_count
         if count > 0:
@@ -144,7 +144,3 @@ class Intake:
 
     def _ended(self, _: object) -> None:
         self._fail(SessionLost(f"RabbitMQ ended the consumer of {self.queue}: the queue is gone."))
-
-
-async def _never_called(_: object) -> None:
-    """Stand where aiormq wants a callback: the sink takes every delivery before it."""
