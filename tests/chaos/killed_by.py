@@ -20,7 +20,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return decided(program, member, request_id, *rest)
 
-    decide.decide = decide_or_die
+    decide.decide = decide_or_die  # type: ignore[assignment]
     sys.argv[1:] = ["run", "--setup"]
     from worker import cli  # noqa: PLC0415 (the lane must find the decision replaced)
 
