@@ -95,7 +95,7 @@ async def request_reply(
     reply comes in time (the request may still be carried out; repeating it is harmless), and
     whatever `publish_once` raises.
     """
-    async with asyncio.timeout(timeout_seconds), _temporary_queue(connection) as (queue, intake):
+    async with asyncio.timeout(timeout_seconds), temporary_queue(connection) as (queue, intake):
         await publish_once(connection, replace(publication, reply_to=queue))
         return (await intake.take(1))[0]
 
@@ -127,7 +127,7 @@ async def tail(
     `routing_key` is a topic pattern over `<program_id>.<event type>`. Iterating raises
     SessionLost when the connection breaks.
     """
-    async with _temporary_queue(connection, events_exchange(prefix), routing_key) as (_, intake):
+    async with temporary_queue(connection, events_exchange(prefix), routing_key) as (_, intake):
         yield _each(intake)
 
 
@@ -139,10 +139,13 @@ async def _each(intake: Intake) -> AsyncIterator[Delivery]:
 
 
 @asynccontextmanager
-async def _temporary_queue(
+async def temporary_queue(
     connection: WireConnection, exchange: str | None = None, routing_key: str = ""
 ) -> AsyncIterator[tuple[str, Intake]]:
-    """Give a queue of this connection's own, consumed, that goes when it is left."""
+    """Give a queue of this connection's own, consumed, that goes when it is left.
+
+    It is bound to the exchange, if one is named, by `routing_key`. Raises SessionLost.
+    """
     amqp = await call(connection.amqp.channel(publisher_confirms=False), "open a channel")
     try:
         declared = await call(amqp.queue_declare(exclusive=True), "declare a queue")
