@@ -93,4 +93,11 @@ class Holder:
         cause = type(fault.__cause__).__name__
         self._metrics.retries(cause).inc()
         self._status.set_fault("postgres", str(fault), holder=self._name)
-        _log.warning("batch_held", lane=self._name, requests=size, cause=cause, reason=str(fault))
+        _log.warning(
+            "batch_held",
+            server="postgres",
+            lane=self._name,
+            requests=size,
+            cause=cause,
+            reason=str(fault),
+        )
