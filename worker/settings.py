@@ -29,7 +29,7 @@ LogFormat = Literal["auto", "console", "json"]
 _TOPOLOGY_PREFIX = re.compile(r"(?!amq\.)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class BadSettings(Exception):  # noqa: N818 - it says what is wrong, and reads so where it is caught.
+class BadSettings(Exception):
     """The settings cannot be used.
 
     Its text has one sentence per fault, each on a line of its own, that names the variable and the
