@@ -74,6 +74,11 @@ class WireConnection(aio_pika.Connection):
             raise SessionLost("The connection is closed.")
         return cast("aiormq.Connection", self.transport.connection)
 
+    @property
+    def frame_max(self) -> int:
+        """How many bytes a frame may have on this connection, as agreed with the broker."""
+        return self.amqp.connection_tune.frame_max
+
     async def shut(self, timeout_seconds: float = 5) -> None:
         """Close politely, or drop the socket when that takes longer than the time given."""
         try:
@@ -155,7 +160,7 @@ class WireChannel:
     def __init__(self, connection: WireConnection, amqp: AbstractChannel, sink: Sink) -> None:
         self.amqp = cast("aiormq.Channel", amqp)
         self.number = self.amqp.number
-        self.frame_max = connection.amqp.connection_tune.frame_max
+        self.frame_max = connection.frame_max
         assert connection.tap is not None, "An open connection has a tap and a writer."
         assert connection.writer is not None
         self._connection = connection

@@ -19,12 +19,14 @@ _DELIVER: Final = 0x003C003C
 class Deliveries:
     """A sink that makes a `Delivery` of every message that its channel is given.
 
-    `received` is called for each, in order.
+    `received` is called for each, in order. Headers are read up to half a frame of `frame_max`
+    bytes: no message is so large that it could not be passed on with a few headers more.
     """
 
-    def __init__(self, queue: str, received: Callable[[Delivery], None]) -> None:
+    def __init__(self, queue: str, received: Callable[[Delivery], None], *, frame_max: int) -> None:
         self._queue = queue
         self._received = received
+        self._headers_bytes_max = frame_max // 2
         self._open: Delivery | None = None
         self._missing = 0
         self._pieces: list[bytes] = []
@@ -42,7 +44,7 @@ class Deliveries:
         if delivery is None:
             return False
         if kind == HEADER_FRAME:
-            self._missing = decode_properties(delivery, data, start)
+            self._missing = decode_properties(delivery, data, start, self._headers_bytes_max)
             if self._missing:
                 return True
         else:

@@ -169,9 +169,9 @@ class _Letters:
     async def open(self, connection: WireConnection, count_max: int) -> None:
         """Begin to consume; raises SessionLost when the broker does not let it."""
         doing = f"let us read {self._queue}"
-        self._channel = await open_channel(
-            connection, Deliveries(self._queue, self._received.put_nowait)
-        )
+        received = self._received.put_nowait
+        sink = Deliveries(self._queue, received, frame_max=connection.frame_max)
+        self._channel = await open_channel(connection, sink)
         amqp = self._channel.amqp
         self._count_max = count_max
         await call(amqp.basic_qos(prefetch_count=count_max), doing)

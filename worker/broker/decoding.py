@@ -13,6 +13,8 @@ from decimal import Decimal
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from schemas.names import DELIVERY_COUNT_HEADER
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -66,9 +68,13 @@ def decode_body_size(data: bytes, at: int) -> int:
 
 
 def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the wire.
-    delivery: Delivery, data: bytes, at: int
+    delivery: Delivery, data: bytes, at: int, headers_bytes_max: int
 ) -> int:
-    """Set the delivery's properties from the content header at `at`; return the body's size."""
+    """Set the delivery's properties from the content header at `at`; return the body's size.
+
+    A header that finds no room within `headers_bytes_max` beside those before it is left out, so
+    that what is passed on has room for headers of ours; the broker's delivery count always stays.
+    """
     size, flags = _HEADER(data, at + 4)
     at += 14
     if flags & 0x8000:
@@ -79,8 +85,8 @@ def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the
         end = at + 4 + _U32(data, at)[0]
         headers: dict[str, object] = {}
         delivery.headers = headers
-        _read_table(headers, data, at + 4, end, 1)
-        count = headers.get("x-delivery-count")
+        _read_headers(headers, data, at + 4, end, headers_bytes_max)
+        count = headers.get(DELIVERY_COUNT_HEADER)
         if type(count) is int:
             delivery.delivery_count = count
         at = end
@@ -112,6 +118,25 @@ def _short(data: bytes, at: int) -> tuple[str, int]:
     return data[start:end].decode("utf-8", "surrogateescape"), end
 
 
+def _read_headers(
+    headers: dict[str, object], data: bytes, at: int, end: int, bytes_left: int
+) -> None:
+    """Fill the headers like any table, but with no more than so many bytes."""
+    try:
+        while at < end:
+            start = at
+            key, at = _short(data, at)
+            value, at = _value(data, at, 1)
+            if at - start <= bytes_left:
+                bytes_left -= at - start
+                headers[key] = value
+            elif key == DELIVERY_COUNT_HEADER:
+                headers[key] = value
+    except (IndexError, ValueError, OverflowError, struct.error):
+        # The broker lets through what no client can represent; the message must not stop a lane.
+        return
+
+
 def _read_table(table: dict[str, object], data: bytes, at: int, end: int, depth: int) -> None:
     """Fill the table; what follows a value that cannot be read is left out."""
     try:
@@ -119,7 +144,6 @@ def _read_table(table: dict[str, object], data: bytes, at: int, end: int, depth:
             key, at = _short(data, at)
             table[key], at = _value(data, at, depth)
     except (IndexError, ValueError, OverflowError, struct.error):
-        # The broker lets through what no client can represent; the message must not stop a lane.
         return
 
 

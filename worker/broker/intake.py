@@ -46,7 +46,8 @@ class Intake:
 
     async def open(self, connection: WireConnection, *, prefetch: int, priority: int) -> None:
         """Begin to consume; raises SessionLost when the broker does not let it."""
-        self._channel = await open_channel(connection, Deliveries(self.queue, self._receive))
+        sink = Deliveries(self.queue, self._receive, frame_max=connection.frame_max)
+        self._channel = await open_channel(connection, sink)
         amqp = self._channel.amqp
         amqp.closing.add_done_callback(self._closed)
         amqp.on_consumer_cancel_callbacks.add(self._ended)

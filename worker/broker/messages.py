@@ -31,7 +31,7 @@ class Delivery:
     expiration: str | None = None
     priority: int | None = None
     headers: dict[str, object] = field(default_factory=dict)
-    """The header table as far as it can be read; floats are Python's, timestamps aware."""
+    """The headers as far as they can be read and passed on again; timestamps are aware."""
 
 
 @dataclass(slots=True)

@@ -224,6 +224,8 @@ def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> P
         message_id=delivery.message_id,
         correlation_id=delivery.correlation_id,
         reply_to=delivery.reply_to,
+        # A replay believes the header about the first publisher only in letters of the worker's.
+        user_id=user,
         headers=headers,
     )
 

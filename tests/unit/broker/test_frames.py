@@ -110,7 +110,7 @@ def delivered(publication: Publication, *, frame_max: int = FRAME_MAX) -> bytes:
 def read(frames: bytes) -> list[Delivery]:
     """What a sink makes of whole frames."""
     received: list[Delivery] = []
-    sink = Deliveries("some.queue", received.append)
+    sink = Deliveries("some.queue", received.append, frame_max=FRAME_MAX)
     at = 0
     while at < len(frames):
         stop = at + 7 + int.from_bytes(frames[at + 3 : at + 7], "big")
@@ -213,6 +213,22 @@ def test_tables_nested_too_deeply_are_left_out_and_stop_nothing() -> None:
     assert delivery.headers["first"] == 1
     publication = Publication("x", "k", b"", must_be_taken=True, headers=delivery.headers)
     encode_publication(publication, CHANNEL, FRAME_MAX)
+
+
+def test_headers_are_read_as_far_as_they_can_be_passed_on_with_headers_of_ours() -> None:
+    huge = b"\x04huge" + b"S" + table(b"x" * 70_000)
+    many = b"".join(b"\x04%04d" % n + b"S" + table(b"x" * 1_000) for n in range(55))
+    count = b"\x10x-delivery-count" + b"l" + (7).to_bytes(8, "big")
+
+    (delivery,) = read(raw_delivery(0x2000, table(huge + many + count)))
+
+    assert "huge" not in delivery.headers
+    assert delivery.headers["0000"] == "x" * 1_000
+    assert delivery.delivery_count == 7
+    headers = delivery.headers | {"x-error-message": "y" * 60_000}
+    encode_publication(
+        Publication("x", "k", b"", must_be_taken=True, headers=headers), CHANNEL, FRAME_MAX
+    )
 
 
 def test_properties_that_are_no_utf_8_go_out_as_the_bytes_they_were() -> None:
