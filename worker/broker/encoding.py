@@ -1,7 +1,7 @@
 """Turns publications and acknowledgements into AMQP 0-9-1 frames.
 
-pamqp spends about 40 µs on the three frames of a publication; these functions spend a tenth of
-it and write the same bytes (a test compares them). Strings as in `worker.broker.messages`.
+pamqp spends 13 µs on the three frames of an event; these functions spend 3 µs and write the same
+bytes (a test compares them). Strings as in `worker.broker.messages`.
 """
 
 from __future__ import annotations
