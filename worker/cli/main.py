@@ -9,6 +9,7 @@ from worker.cli.audit import audit
 from worker.cli.books import balance, history, outcome
 from worker.cli.bucket import bucket
 from worker.cli.dead_letters import dead_letters
+from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.schemas import schemas
 from worker.cli.setup import migrate, run
@@ -33,6 +34,7 @@ app.command(rich_help_panel=_WORKER)(run)
 app.command(rich_help_panel=_WORKER)(migrate)
 app.add_typer(topology, name="topology", rich_help_panel=_WORKER)
 app.command(rich_help_panel=_WORKER)(doctor)
+app.command(rich_help_panel=_WORKER)(demo)
 # A negative number of points is no option.
 app.command(context_settings={"ignore_unknown_options": True}, rich_help_panel=_MEMBERS)(adjust)
 app.command(rich_help_panel=_MEMBERS)(outcome)

@@ -1,0 +1,54 @@
+"""`demo`: the whole path on real servers, to look at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from worker.cli.command import Json, end_of
+from worker.cli.showing import talk
+from worker.demo import show
+from worker.demo.servers import ServerError
+from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_UNREACHABLE
+from worker.settings import BadSettings
+
+
+def demo(
+    *,
+    requests: Annotated[
+        int, typer.Option("--requests", metavar="N", min=1, help="Messages of the burst.")
+    ] = 5_000,
+    members: Annotated[
+        int, typer.Option("--members", metavar="N", min=1, help="Members of the burst.")
+    ] = 20,
+    kill: Annotated[bool, typer.Option(help="Kill the worker half-way with SIGKILL.")] = True,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep servers and worker running in the end.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the whole path on real servers: vendors' examples, a burst, a killed worker, an audit.
+
+    The servers are those of AMQP_URL and DATABASE_URL where they are set; otherwise Docker's, or
+    private ones of what is installed, or of what apt-get installs. Ends with 3 unless all holds.
+
+    Example: points-worker demo --requests 20000
+    """
+    try:
+        code = show.run(show.Options(requests, members, kill, keep, as_json))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except ServerError as error:
+        talk(str(error))
+        raise typer.Exit(EXIT_UNREACHABLE) from None
+    except BadSettings as error:
+        talk(str(error))
+        raise typer.Exit(EXIT_BAD_CONFIGURATION) from None
+    except Exception as error:
+        ended = end_of(error)
+        if ended is None:
+            raise
+        talk(str(ended))
+        raise typer.Exit(ended.exit_code) from None
+    raise typer.Exit(code)
