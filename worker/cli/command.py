@@ -84,8 +84,8 @@ def carry_out(
 ) -> None:
     """Do a command's work with the settings of the environment, and end with its exit code.
 
-    What the user or a server has caused is told in one sentence. The log keeps to warnings, unless
-    the work configures it by itself. Raises typer.Exit, and bugs.
+    What the user or a server has caused is told in one sentence. The log is silent unless
+    LOG_LEVEL is debug, or the work configures it by itself. Raises typer.Exit, and bugs.
     """
     try:
         settings = Settings.load()
@@ -93,7 +93,9 @@ def carry_out(
         talk(str(error))
         raise typer.Exit(EXIT_BAD_CONFIGURATION) from None
     if configure_log:
-        logging.configure("warning", settings.log_format, worker_id="cli", version=__version__)
+        # What a library logs about a server that is away is said below, in a sentence.
+        level: logging.Level = "debug" if settings.log_level == "debug" else "critical"
+        logging.configure(level, settings.log_format, worker_id="cli", version=__version__)
     try:
         code = asyncio.run(work(settings))
     except BrokenPipeError:
@@ -121,7 +123,7 @@ def end_of(error: Exception) -> Ended | None:  # noqa: PLR0911 - one line for ea
     if isinstance(error, PassingFault):
         return Ended(f"Postgres is not reachable: {error}", EXIT_UNREACHABLE)
     if isinstance(error, BrokerUnreachable | SessionLost | NotTaken) and "NOT_FOUND" in str(error):
-        sentence = f"{error} Run `points-worker topology declare` if it is not declared yet."
+        sentence = f"{str(error).rstrip('. ')}. Run `points-worker topology declare` first."
         return Ended(sentence, EXIT_BAD_CONFIGURATION)
     if isinstance(error, BrokerUnreachable | SessionLost):
         return Ended(str(error), EXIT_UNREACHABLE)

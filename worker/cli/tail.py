@@ -75,7 +75,7 @@ def _show(event: Delivery, *, as_json: bool) -> None:
     what = (
         f"{error['key']}: {error['message']}" if error else f"{data['points']} → {data['balance']}"
     )
-    wallet = f"{data['currency']} {data['category']}"
+    wallet = " ".join(data[name] for name in ("currency", "category") if data[name])
     line = Text.assemble(
         (f"{document['time'][:19]}Z  ", "dim"),
         f"{data['program_id']}/{visible(data['member_id'])} ",

@@ -1,0 +1,220 @@
+"""Commands beside a running worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import aiormq
+import asyncpg
+import pytest
+
+from schemas.event import Event
+from schemas.outcome import Outcome
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.integration.cli.conftest import CommandLine, Done
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_request_is_applied_answered_and_looked_up(points: CommandLine) -> None:
+    adjusted = await points(
+        *("adjust", "alice", "100", "--request-id", "order-1", "--reason", "Welcome"),
+        *("--metadata", '{"till": 4.50}', "--json"),
+    )
+    Outcome.model_validate_json(adjusted.stdout)
+    assert adjusted.code == 0
+    assert b'"metadata":{"till":4.50}' in adjusted.stdout
+    again = await points("adjust", "alice", "100.00", "--request-id", "order-1", "--reason",
+                         "Welcome", "--metadata", '{"till":4.50}', "--json")  # fmt: skip
+    assert (again.code, again.stdout) == (0, adjusted.stdout)
+    stored = await points("outcome", "alice", "order-1", "--json")
+    assert (stored.code, stored.stdout) == (0, adjusted.stdout)
+    for arguments in (["outcome", "alice", "order-1"], ["history", "alice"]):
+        assert "Welcome" in (await points(*arguments)).stdout.decode()
+    assert (await points("outcome", "alice", "order-2")).code == 3
+
+
+async def test_a_negative_number_is_an_amount_and_a_rejection_ends_with_3(
+    points: CommandLine,
+) -> None:
+    assert (await points("adjust", "bob", "50")).code == 0
+    debit = await points("adjust", "bob", "-20", "--json")
+    assert (debit.code, debit.json["balance"]) == (0, "30")
+    refused = await points("adjust", "bob", "-31", "--json")
+    assert (refused.code, refused.json["error"]["key"]) == (3, "insufficient_points")
+    assert "insufficient_points" in (await points("adjust", "bob", "-31")).stdout.decode()
+    allowed = await points("adjust", "bob", "-31", "--allow-negative", "--json")
+    assert (allowed.code, allowed.json["balance"]) == (0, "-1")
+    assert (await points("adjust", "bob", "5", "--operation", "HOLD")).code == 3
+
+
+async def test_a_request_comes_from_a_file_and_options_replace_what_it_says(
+    points: CommandLine,
+) -> None:
+    body = b'{"member_id": "carol", "points": 9.00, "comment": "from the file"}'
+    plain = await points("adjust", "-f", "-", "--json", stdin=body)
+    assert (plain.json["points"], plain.json["comment"]) == ("9", "from the file")
+    changed = await points(
+        "adjust", "-f", "-", "carol", "-4", "--comment", "x", "--json", stdin=body
+    )
+    assert (changed.json["balance"], changed.json["comment"]) == ("5", "x")
+    faulty = await points(
+        "adjust", "-f", "-", "--json", stdin=b'{"member_id": "carol", "pionts": 1}'
+    )
+    assert (faulty.code, faulty.json["error"]["key"]) == (3, "invalid_payload")
+
+
+async def test_a_balance_shows_wallets_and_their_lots_in_the_order_of_use(
+    points: CommandLine,
+) -> None:
+    await points("adjust", "dora", "70")
+    await points("adjust", "dora", "30", "--expiration-type", "CUSTOM_DATE",
+                 "--expiration-date", "2090-12-31")  # fmt: skip
+    await points("adjust", "dora", "5", "--category", "PROMISED")
+    shown = await points("balance", "dora", "--lots", "1", "--json")
+    promised, regular = shown.json["wallets"]
+    assert (promised["category"], promised["balance"]) == ("PROMISED", "5")
+    assert (regular["balance"], regular["available"], regular["version"]) == ("100", "100", 2)
+    expiry = {"points": "30", "expires_at": "2091-01-01T00:00:00Z"}
+    assert regular["next_expiry"] == expiry
+    assert [lot["remaining"] for lot in regular["lots"]] == ["30"]
+    assert regular["lots_truncated"]
+    assert "2091-01-01" in (await points("balance", "dora")).stdout.decode()
+    nobody = await points("balance", "nobody", "--json")
+    assert (nobody.code, nobody.json["wallets"]) == (0, [])
+
+
+async def test_a_history_is_the_events_newest_last_page_by_page(points: CommandLine) -> None:
+    for amount in ("1", "2", "-9", "4"):
+        await points("adjust", "erik", amount)
+    lines = (await points("history", "erik", "--json")).json
+    assert [line["sequence"] for line in lines] == [1, 2, 3, 4]
+    assert [line["type"] for line in lines][2:] == ["ADJUSTMENT_REJECTED", "POINTS_ADJUSTED"]
+    page = (await points("history", "erik", "--limit", "2", "--before", "4", "--json")).json
+    assert page == lines[1:3]
+    other = await points("history", "erik", "--program", "other", "--json")
+    assert other.json == []
+
+
+async def test_tail_follows_what_it_was_asked_for(points: CommandLine) -> None:
+    process = await points.start("tail", "--member", "frida", "--program", "default", "--json",
+                                 "--type", "POINTS_ADJUSTED", "--count", "2")  # fmt: skip
+    assert process.stderr is not None
+    await asyncio.wait_for(process.stderr.readline(), 20)
+    for member, amount in (("gustav", "1"), ("frida", "2"), ("frida", "-9"), ("frida", "3")):
+        await points("adjust", member, amount)
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    events = [Event.model_validate_json(line) for line in output.splitlines()]
+    assert [(event.subject, event.data.points) for event in events] == [
+        ("frida", "2"),
+        ("frida", "3"),
+    ]
+    assert process.returncode == 0
+
+
+async def test_tail_ends_well_at_an_interrupt(points: CommandLine) -> None:
+    process = await points.start("tail")
+    assert process.stderr is not None
+    await asyncio.wait_for(process.stderr.readline(), 20)
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert b"Traceback" not in await process.stderr.read()
+
+
+async def test_a_bucket_leads_to_the_lane_that_takes_it(points: CommandLine) -> None:
+    shown = (await points("bucket", "123456789", "--json")).json
+    assert shown == {
+        "member_id": "123456789",
+        "bucket": 38,
+        "bucket_key": "bucket.038",
+        "partition": 6,
+        "queue": f"{points.scene.prefix}.partition.1.006",
+    }
+
+
+async def publish(points: CommandLine, body: bytes) -> None:
+    """Publish a message that nobody can understand."""
+    connection = await aiormq.connect(points.scene.amqp_url)
+    channel = await connection.channel()
+    exchange = f"{points.scene.prefix}.adjustments"
+    await channel.basic_publish(body, exchange=exchange, routing_key="bucket.000")
+    await connection.close()
+
+
+async def letters(points: CommandLine, count: int) -> Done:
+    """Wait until so many dead letters are listed."""
+
+    async def listed() -> Done | None:
+        done = await points("dead-letters", "list", "--json")
+        return done if len(done.json) == count else None
+
+    found = await until(listed, 20, f"{count} dead letters")
+    assert found is not None
+    return found
+
+
+async def test_dead_letters_are_listed_shown_replayed_and_dropped(points: CommandLine) -> None:
+    await publish(points, b'{"member_id": "secret \x1b[31m"')
+    await publish(points, b'{"points": 5}')
+    listed = await letters(points, 2)
+    assert [letter["reason"] for letter in listed.json] == ["malformed_json", "missing_request_id"]
+    assert {letter["routing_key"] for letter in listed.json} == {"bucket.000"}
+    table = (await points("dead-letters", "list", "--limit", "1")).stdout
+    malformed = listed.json[0]["id"]
+    assert malformed.encode() in table
+    shown = await points("dead-letters", "show", malformed)
+    assert b"secret" not in listed.stdout + table + shown.stdout
+    with_body = await points("dead-letters", "show", malformed, "--body")
+    assert rb"secret \x1b[31m" in with_body.stdout
+    assert b"\x1b[31m" not in with_body.stdout
+    as_json = await points("dead-letters", "show", malformed, "--body", "--json")
+    assert as_json.json["body"] == '{"member_id": "secret \x1b[31m"'
+    assert (await points("dead-letters", "show", "0" * 16)).code == 3
+    replayed = await points("dead-letters", "replay", malformed, "--yes", "--json")
+    assert (replayed.code, replayed.json) == (0, {"replayed": [malformed]})
+    both = [letter["id"] for letter in (await letters(points, 2)).json]
+    assert both[1] == malformed
+    doctor = await points("doctor", "--json")
+    waiting = [check for check in doctor.json["checks"] if check["subject"] == "dead letters"]
+    assert (doctor.code, waiting[0]["text"]) == (0, "2 wait")
+    kept = await points("dead-letters", "drop", *both, stdin=b"no\n")
+    assert kept.code == 2
+    dropped = await points("dead-letters", "drop", *both, stdin=b"y\n")
+    assert dropped.code == 0
+    gone = await points("dead-letters", "drop", *both, "--yes", "--json")
+    assert (gone.code, gone.json) == (3, {"dropped": []})
+    assert (await letters(points, 0)).code == 0
+
+
+async def test_the_audit_ends_with_3_and_a_sentence_for_a_fault(points: CommandLine) -> None:
+    assert (await points("adjust", "ida", "12")).code == 0
+    healthy = await points("audit", "--json")
+    assert (healthy.code, healthy.json["ok"], healthy.json["faults"]) == (0, True, [])
+    connection = await asyncpg.connect(points.scene.database_url)
+    lose = "UPDATE points.lots SET remaining = remaining {} 1 WHERE member_id = 'ida'"
+    await connection.execute(lose.format("-"))
+    found = await points("audit", "--json")
+    [fault] = found.json["faults"]
+    assert (found.code, found.json["ok"], fault["rule"], fault["member_id"]) == (
+        3,
+        False,
+        "lots",
+        "ida",
+    )
+    assert fault["sentence"] in (await points("audit")).stdout.decode()
+    await connection.execute(lose.format("+"))
+    await connection.close()
+    assert (await points("audit")).code == 0
+
+
+async def test_the_doctor_finds_a_running_worker_well(points: CommandLine) -> None:
+    doctor = await points("doctor", "--json")
+    verdicts = {check["subject"]: check["verdict"] for check in doctor.json["checks"]}
+    assert (doctor.code, verdicts["workers"], verdicts["role"]) == (0, "ok", "ok")
+    assert {setting["name"] for setting in doctor.json["settings"]} >= {"AMQP_URL", "POINTS_PREFIX"}
+    assert json.dumps(doctor.json).count("***") >= 2

@@ -1,0 +1,186 @@
+"""What the command line says for itself, without any server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from schemas.export import documents
+from schemas.request import AdjustmentRequest
+from worker.broker import BrokerRefused, BrokerUnreachable, NotTaken, SessionLost, TopologyDiffers
+from worker.cli.command import end_of
+from worker.cli.main import app
+from worker.cli.showing import visible
+from worker.exits import (
+    EXIT_BAD_CONFIGURATION,
+    EXIT_FAULT_FOUND,
+    EXIT_TRY_AGAIN,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+)
+from worker.readiness import NotReady
+from worker.store.faults import PassingFault, RefusedFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMANDS_OF_THE_CONTRACT = {
+    "run", "migrate", "topology declare", "topology show", "doctor", "adjust", "outcome",
+    "balance", "history", "tail", "bucket", "dead-letters list", "dead-letters show",
+    "dead-letters replay", "dead-letters drop", "audit", "schemas export",
+}  # fmt: skip
+
+# What prints no data, only its log.
+WITHOUT_JSON = {"run"}
+
+
+def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every command there is."""
+    command = command or typer.main.get_command(app)
+    subcommands = getattr(command, "commands", None)
+    if not subcommands:
+        yield path
+        return
+    for name, subcommand in subcommands.items():
+        yield from commands(subcommand, (*path, name))
+
+
+def invoke(*arguments: str, stdin: bytes = b"") -> Any:
+    """Run a command without any setting in its environment."""
+    environment = {"AMQP_URL": None, "DATABASE_URL": None, "COLUMNS": "200"}
+    return CliRunner().invoke(app, list(arguments), input=stdin, env=environment)
+
+
+def test_there_is_every_command_of_the_contract() -> None:
+    assert set(map(" ".join, commands())) >= COMMANDS_OF_THE_CONTRACT
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_every_command_has_a_help_that_shows_an_example(path: tuple[str, ...]) -> None:
+    result = invoke(*path, "--help")
+    assert result.exit_code == 0
+    assert f"points-worker {' '.join(path)}" in result.stdout.partition("Example: ")[2]
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_every_command_that_prints_data_prints_json_too(path: tuple[str, ...]) -> None:
+    assert ("--json" in invoke(*path, "--help").stdout) == (path[0] not in WITHOUT_JSON)
+
+
+def test_adjust_has_an_option_for_every_field_of_a_request() -> None:
+    text = invoke("adjust", "--help").stdout
+    fields = set(AdjustmentRequest.model_fields) - {"member_id", "points"}
+    assert [name for name in fields if f"--{name.replace('_', '-')}" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balance", "alice"],
+        ["adjust", "alice", "-20"],
+        ["adjust", "alice", "-1.50", "--reason", "A refund"],
+        ["adjust", "alice", "--operation", "RELEASE", "--hold", "h-1"],
+        ["tail"],
+        ["doctor"],
+        ["dead-letters", "drop", "0123456789abcdef", "--yes"],
+    ],
+    ids=" ".join,
+)
+def test_a_missing_setting_is_told_by_name_and_ends_a_command_with_78(
+    arguments: list[str],
+) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == EXIT_BAD_CONFIGURATION
+    assert "DATABASE_URL is missing" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["adjust"],
+        ["adjust", "alice"],
+        ["adjust", "", "5"],
+        ["adjust", "alice\x1b", "5"],
+        ["adjust", "alice", "five"],
+        ["adjust", "alice", "1e3"],
+        ["adjust", "alice", "--resaon", "5"],
+        ["adjust", "--resaon", "5"],
+        ["adjust", "alice", "5", "--resaon", "x"],
+        ["adjust", "alice", "5", "--category", "SOME"],
+        ["adjust", "alice", "5", "--ordinal", "first"],
+        ["adjust", "alice", "5", "--metadata", "{"],
+        ["adjust", "alice", "5", "--metadata", "[]"],
+        ["adjust", "alice", "5", "--timeout", "0"],
+        ["adjust", "-f", "/nowhere/at/all"],
+        ["balance"],
+        ["balance", "alice", "--program", "a b"],
+        ["balance", "alice", "--lots", "-1"],
+        ["history", "alice", "--limit", "0"],
+        ["tail", "--type", "SOMETHING"],
+        ["dead-letters", "replay"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_is_an_error_of_usage(arguments: list[str]) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == EXIT_USAGE
+    assert result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"points": 5}', b'{"member_id": 7}'])
+def test_a_file_that_names_no_member_is_an_error_of_usage(body: bytes) -> None:
+    assert invoke("adjust", "-f", "-", stdin=body).exit_code == EXIT_USAGE
+
+
+def test_dead_letters_are_not_touched_before_somebody_says_yes() -> None:
+    for answer in (b"n\n", b""):
+        assert invoke("dead-letters", "drop", "0123456789abcdef", stdin=answer).exit_code == 2
+
+
+def test_the_exported_documents_are_those_of_the_models(tmp_path: Path) -> None:
+    result = invoke("schemas", "export", str(tmp_path / "new"), "--json")
+    files = json.loads(result.stdout)["files"]
+    assert len(files) == len(documents())
+    for name, text in documents().items():
+        assert (tmp_path / "new" / name).read_text() == text
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_usage(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("schemas", "export", str(tmp_path / "file"))
+    assert result.exit_code == EXIT_USAGE
+    assert "cannot be written to" in result.stderr
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    assert visible("a\x1b[31mb\x07\u202e\udc80ü\n") == r"a\x1b[31mb\x07\u202e\udc80ü" + "\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotReady("x"), EXIT_BAD_CONFIGURATION),
+        (PassingFault(OSError("x")), EXIT_UNREACHABLE),
+        (RefusedFault(OSError("x")), EXIT_BAD_CONFIGURATION),
+        (BrokerUnreachable("x"), EXIT_UNREACHABLE),
+        (SessionLost("x"), EXIT_UNREACHABLE),
+        (SessionLost("NOT_FOUND - no exchange"), EXIT_BAD_CONFIGURATION),
+        (BrokerRefused("x"), EXIT_BAD_CONFIGURATION),
+        (TopologyDiffers("x"), EXIT_BAD_CONFIGURATION),
+        (NotTaken("x"), EXIT_TRY_AGAIN),
+        (KeyError("a bug"), None),
+    ],
+    ids=repr,
+)
+def test_every_end_has_its_exit_code_and_a_bug_has_none(error: Exception, code: int | None) -> None:
+    ended = end_of(error)
+    assert (ended.exit_code if ended else None) == code
+    assert code != EXIT_FAULT_FOUND
