@@ -111,6 +111,27 @@ async def test_a_refused_event_and_all_behind_it_go_out_again_in_order(
     assert await setup.depth(answers) == 40
 
 
+async def test_what_was_taken_behind_a_refused_event_goes_out_again_with_it(
+    session: Session, setup: Setup
+) -> None:
+    full, taking = await setup.narrow_queue(1), await setup.queue()
+    publisher = await session.publisher()
+    await publisher.publish([reply(full)])
+    batch = [*numbered(taking, [0]), *numbered(full, [1]), *numbered(taking, [2, 3])]
+    publishing = asyncio.ensure_future(publisher.publish(batch))
+    await until(lambda: any(reason for _, reason in setup.told), what="word of the refusal")
+
+    intake = await session.intake(full, prefetch=1)
+    intake.ack_through((await take_exactly(intake, 1))[0].tag)
+
+    async with asyncio.timeout(20):
+        report = await publishing
+    expected = [0, *[2, 3] * (report.refusals + 1)]
+    seen = await take_exactly(await session.intake(taking, prefetch=2_000), len(expected))
+    assert numbers(seen) == expected
+    assert numbers(await take_exactly(intake, 1)) == [1]
+
+
 async def consume(intake: Intake, seen: list[int]) -> None:
     """Take one after the other until the intake stops."""
     while taken := await intake.take(1):
