@@ -1,19 +1,53 @@
-"""A database of the test's own, seen by the worker and by its owner."""
+"""A database seen by the worker and by its owner, and parts of the worker that use it."""
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
+from tests.conftest import database_named, drop_database, maintenance
 from tests.inside import Desk, settings_of
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from worker.store.pool import Pool
+
+TABLES = ("members", "wallets", "lots", "journal", "suspects", "topology")
+
+
+@pytest.fixture(scope="module")
+def module_database_url(database_server_url: str, migrated_template: str) -> Iterator[str]:
+    """The URL of a migrated database that the tests of a module share."""
+    name = f"test_{secrets.token_hex(4)}"
+
+    async def make() -> None:
+        async with maintenance(database_server_url) as server:
+            await server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+
+    asyncio.run(make())
+    yield database_named(database_server_url, name)
+    asyncio.run(drop_database(database_server_url, name))
+
+
+@pytest.fixture
+async def emptied_database_url(module_database_url: str) -> str:
+    """The URL of the module's database, as it was after the migration.
+
+    Making a database takes longer than most tests; one that changes the schema has its own.
+    """
+    connection = await asyncpg.connect(module_database_url)
+    await connection.execute("; ".join(f"DELETE FROM points.{table}" for table in TABLES))
+    await connection.execute(
+        "DELETE FROM points.programs WHERE (program_id, version) <> ('default', 1)"
+    )
+    await connection.close()
+    return module_database_url
 
 
 @pytest.fixture

@@ -29,6 +29,11 @@ MEMBER = {MemberKey("default", "m"): None}
 
 
 @pytest.fixture
+def database_url(emptied_database_url: str) -> str:
+    return emptied_database_url
+
+
+@pytest.fixture
 async def limited(database_url: str) -> AsyncIterator[Pool]:
     """A pool with short limits."""
     opened = await open_pool(settings_of("amqp://nobody", database_url, "desk", **LIMITS))
@@ -86,12 +91,15 @@ async def test_a_worker_that_stands_still_in_a_transaction_loses_its_locks(
             return True
         return False
 
-    await Desk(limited).apply(request("r", 5))
-    with pytest.raises(PassingFault):
+    async def stand_still() -> None:
         async with Books(limited).transaction() as transaction:
             await transaction.lock(MEMBER)
             assert not await freed()
             await until(freed, what="the end of the silent session")
+
+    await Desk(limited).apply(request("r", 5))
+    with pytest.raises(PassingFault):
+        await stand_still()
 
 
 async def test_a_wait_for_a_lock_ends_in_time_as_a_fault_that_passes(
@@ -106,10 +114,12 @@ async def test_a_wait_for_a_lock_ends_in_time_as_a_fault_that_passes(
 
 
 async def test_a_statement_that_takes_too_long_is_a_fault_that_passes(limited: Pool) -> None:
-    with pytest.raises(PassingFault) as caught:
+    async def take_long() -> None:
         async with Books(limited).transaction() as transaction:
-            await transaction.lock(MEMBER)
             await transaction._connection.execute("SELECT pg_sleep(30)")
+
+    with pytest.raises(PassingFault) as caught:
+        await take_long()
     assert caught.value.timed_out
 
 

@@ -82,12 +82,12 @@ async def fill(owner: asyncpg.Connection) -> None:
             " FROM generate_series(1, 5000) AS n"
         ),
         (
-            "INSERT INTO points.lots SELECT 'default', 'x', 'points', 'REGULAR', 'infinity', n, 1, 1"
-            " FROM generate_series(1, 5000) AS n"
+            "INSERT INTO points.lots SELECT 'default', 'x', 'points', 'REGULAR', 'infinity', n, 1,"
+            " 1 FROM generate_series(1, 5000) AS n"
         ),
         (
-            "INSERT INTO points.journal SELECT 'default', 'x' || n, 'r', 0, 1, 'REJECTED', NULL, NULL,"
-            " NULL, NULL, 0, NULL, NULL, NULL, NULL, now(), '' FROM generate_series(1, 5000) AS n"
+            "INSERT INTO points.journal SELECT 'default', 'x' || n, 'r', 0, 1, 'REJECTED', NULL,"
+            " NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, now(), '' FROM generate_series(1, 5000) AS n"
         ),
     ):
         await owner.execute(statement)
