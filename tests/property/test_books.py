@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from schemas.reading import read_json, write_json
 from schemas.request import AdjustmentRequest
-from tests.property.histories import History, Request, histories
+from tests.property.histories import STARTS, History, Request, histories, history
 from tests.property.tokens import Tokens, Told
 from worker.domain.decide import decide
 from worker.domain.wallet import Lot, Member, Wallet
@@ -184,3 +184,34 @@ def test_a_member_that_is_read_again_before_each_request_fares_no_differently(
         together = carry_out(history.program, at_once, request)
         alone = carry_out(history.program, one_by_one, request)
         assert together == alone
+
+
+def test_the_histories_hold_something_of_everything() -> None:
+    kinds: Counter[str | None] = Counter()
+    rules = [{"rule": "after", "days": 3}, {"rule": "never"}]
+    currencies = [
+        {"code": code, "decimals": decimals, "expiry": rule}
+        for code, decimals, rule in zip(("points", "coins"), (0, 2), rules, strict=True)
+    ]
+    for seed in range(40):
+        past = history({"currencies": currencies}, STARTS[seed % len(STARTS)], 40, seed)
+        member = Member("acme", "m")
+        for request in past.requests:
+            *expired, own = carry_out(past.program, member, request)
+            kinds[own.rejection.key if own.rejection else None] += 1
+            kinds["points fell due"] += len(expired)
+            kinds["several lots"] += len(own.lots) > 1
+            kinds["a deficit"] += (own.balance or 0) < 0
+    assert set(kinds) == {
+        None,
+        "a deficit",
+        "decimal_places_exceeded",
+        "insufficient_points",
+        "invalid_expiration_date",
+        "invalid_payload",
+        "points fell due",
+        "several lots",
+        "unknown_currency",
+        "zero_points",
+    }
+    assert min(kinds.values()) > 10
