@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from worker.demo.servers.guard import Guard
@@ -15,7 +17,6 @@ from worker.demo.servers.probe import LOOPBACK, ServerError, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -30,9 +31,8 @@ class WorkerProcess:
     It does not outlive this process, however this one ends.
     """
 
-    def __init__(self, environment: Mapping[str, str], log_path: Path) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.http_port = free_port()
-        self.log_path = log_path
         self._environment = {
             **environment,
             "POINTS_HTTP_HOST": LOOPBACK,
@@ -43,6 +43,9 @@ class WorkerProcess:
 
     def __enter__(self) -> Self:
         self._guard = Guard()
+        folder = tempfile.mkdtemp(prefix="points-demo-")
+        self._guard.remove_folder("folder", folder)
+        self.log_path = Path(folder) / "worker.log"
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,12 +6,10 @@ import asyncio
 import secrets
 import signal
 import sys
-import tempfile
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker import environment
@@ -70,11 +68,10 @@ def run(options: Options) -> int:
                 say=screen.say,
             )
         )
-        log_folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="points-demo-"))
         own = worker_environment(
             environ, AMQP_URL=servers.amqp_url, DATABASE_URL=servers.database_url
         )
-        worker = stack.enter_context(WorkerProcess(own, Path(log_folder) / "worker.log"))
+        worker = stack.enter_context(WorkerProcess(own))
         started = {name: own[name] for name in _SERVERS if name not in texts}
         return asyncio.run(_show(options, screen, worker, own, started))
 
