@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from worker.broker.messages import Publication
 
-# A batch goes to the socket in pieces, so that a large one does not fill the memory twice.
+# A batch goes to the socket in pieces, so that little of it waits there for a slow broker.
 CHUNK_BYTES: Final = 256 * 1024
 _DIRECT_REPLY_TO: Final = "amq.rabbitmq.reply-to."
 

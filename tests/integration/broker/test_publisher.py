@@ -377,9 +377,7 @@ async def test_an_alarm_of_the_broker_is_waited_out_and_told(
         assert setup.told[-1] == ("blocked", None)
 
 
-async def test_ten_thousand_publications_cost_little_memory_at_a_time(
-    session: Session, setup: Setup
-) -> None:
+async def test_a_batch_of_many_pieces_is_confirmed_whole(session: Session, setup: Setup) -> None:
     queue = await setup.queue()
     batch = [Publication("", queue, bytes(2_000), must_be_taken=True) for _ in range(10_000)]
 
