@@ -162,7 +162,7 @@ async def test_dead_letters_are_listed_shown_replayed_and_dropped(points: Comman
     await publish(points, b'{"member_id": "secret \x1b[31m"')
     await publish(points, b'{"points": 5}')
     listed = await letters(points, 2)
-    assert [letter["reason"] for letter in listed.json] == ["malformed_json", "missing_request_id"]
+    assert [letter["reason"] for letter in listed.json] == ["malformed_json", "missing_member_id"]
     assert {letter["routing_key"] for letter in listed.json} == {"bucket.000"}
     table = (await points("dead-letters", "list", "--limit", "1")).stdout
     malformed = listed.json[0]["id"]

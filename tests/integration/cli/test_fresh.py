@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -63,10 +62,8 @@ async def test_commands_need_only_the_server_that_they_read(fresh: CommandLine) 
         (of_rabbitmq, no_broker, no_database, "RabbitMQ at 127.0.0.1"),
     ):
         for arguments in commands:
-            away, there = await asyncio.gather(
-                fresh(*arguments, env=missing), fresh(*arguments, env=other)
-            )
-            assert there.code in {0, 75}
+            assert (await fresh(*arguments, env=other)).code in {0, 75}
+            away = await fresh(*arguments, env=missing)
             assert (away.code, len(away.stderr.splitlines())) == (69, 1)
             assert away.stderr.startswith(sentence)
     both = await fresh("doctor", "--json", env=no_broker | no_database)
