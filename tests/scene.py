@@ -72,9 +72,9 @@ class Traffic:
     upstream: Upstream
     downstream: Downstream
 
-    async def publish(self) -> None:
-        """Publish everything back to back."""
-        await self.upstream.publish(self.messages, reply_to=self.downstream.reply_to)
+    async def publish(self, start: int = 0, end: int | None = None) -> None:
+        """Publish everything, or what stands from `start` up to `end`, back to back."""
+        await self.upstream.publish(self.messages[start:end], reply_to=self.downstream.reply_to)
 
     @property
     def answers(self) -> int:

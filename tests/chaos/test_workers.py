@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COUNT = 20_000
 MEMBERS = 300
 RUN_SECONDS_MAX = 250
+FREEZE_SECONDS = 0.5
 BOTH_WAYS = pytest.mark.parametrize(
     "by_door", [False, True], ids=["by_bucket_key", "through_the_door"]
 )
@@ -101,30 +103,61 @@ async def _reshuffle(
         leaving.stop_signal()
 
 
+FROZEN_ENV = {
+    "POINTS_HEARTBEAT_SECONDS": "2",
+    "POINTS_STATEMENT_TIMEOUT_SECONDS": "4",
+    "POINTS_LOCK_TIMEOUT_SECONDS": "2",
+}
+
+
 @BOTH_WAYS
-async def test_a_frozen_worker_let_go_beside_its_successor_changes_nothing(
+async def test_a_frozen_worker_keeps_no_lane_waiting_for_longer_than_the_time_outs(
     scene: Scene, *, by_door: bool
 ) -> None:
-    """Its open batch and its unconfirmed publications are of no effect, or were done already."""
+    """Postgres breaks its open batch off, and its successor carries it out."""
     messages = generate(COUNT, MEMBERS, seed=31)
-    scene.env = {
-        "POINTS_HEARTBEAT_SECONDS": "2",
-        "POINTS_STATEMENT_TIMEOUT_SECONDS": "4",
-        "POINTS_IDLE_TRANSACTION_TIMEOUT_SECONDS": "4",
-        "POINTS_LOCK_TIMEOUT_SECONDS": "3",
-    }
+    scene.env = FROZEN_ENV | {"POINTS_IDLE_TRANSACTION_TIMEOUT_SECONDS": "4"}
     async with scene.worker() as frozen, scene.worker() as second:
         await frozen.ready()
+        await second.ready()
+        async with (
+            scene.traffic(messages, by_door=by_door) as traffic,
+            asyncio.TaskGroup() as group,
+        ):
+            published = group.create_task(traffic.publish(end=COUNT // 2))
+            await traffic.answered(1_000)
+            await _freeze_with_an_open_batch(scene, frozen)
+            await published
+            await traffic.answered(COUNT // 2)
+            group.create_task(traffic.publish(start=COUNT // 2))
+            frozen.thaw()
+            await traffic.answered()
+            await frozen.ready()
+            assert await traffic.faults() == []
+
+
+@BOTH_WAYS
+async def test_a_frozen_worker_that_commits_its_open_batch_late_changes_nothing(
+    scene: Scene, *, by_door: bool
+) -> None:
+    """Its successor waits for the members it holds, finds the work done, and publishes it."""
+    messages = generate(COUNT, MEMBERS, seed=32)
+    scene.env = FROZEN_ENV | {"POINTS_IDLE_TRANSACTION_TIMEOUT_SECONDS": "60"}
+    async with scene.worker() as frozen, scene.worker() as second:
+        await frozen.ready()
+        await second.ready()
         async with (
             scene.traffic(messages, by_door=by_door) as traffic,
             asyncio.TaskGroup() as group,
         ):
             group.create_task(traffic.publish())
-            await traffic.answered(2_000)
+            await traffic.answered(1_000)
             await _freeze_with_an_open_batch(scene, frozen)
-            answers = traffic.answers
-            await second.ready()
-            await traffic.answered(min(answers + 8_000, COUNT - 2_000))
+            await until(
+                lambda: '"batch_held"' in second.log(),
+                deadline_seconds=30,
+                what="the successor waits for a member that the frozen worker holds",
+            )
             frozen.thaw()
             await traffic.answered()
             await frozen.ready()
@@ -132,28 +165,25 @@ async def test_a_frozen_worker_let_go_beside_its_successor_changes_nothing(
 
 
 async def _freeze_with_an_open_batch(scene: Scene, worker: WorkerProcess) -> None:
-    """Freeze the worker while one of its transactions is open; let go and try again if none is."""
+    """Freeze the worker while one of its transactions is open; let go and try again if none is.
+
+    Another worker beside it never leaves a transaction idle for as long as this looks.
+    """
     connection = await asyncpg.connect(scene.database_url)
-
-    async def sessions(state: str) -> int:
-        return int(
-            await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND state LIKE $1",
-                state,
-            )
-        )
-
-    async def nothing_runs() -> bool:
-        return not await sessions("active")
 
     async def caught() -> bool:
         worker.freeze()
-        await until(nothing_runs, what="the end of the statement in hand")
-        is_open = bool(await sessions("idle in transaction"))
-        if not is_open:
+        frozen_at = time.monotonic()
+        await until(lambda: time.monotonic() - frozen_at > FREEZE_SECONDS)
+        idle_in_transaction = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND state = 'idle in transaction'"
+            " AND clock_timestamp() - state_change > make_interval(secs => $1)",
+            FREEZE_SECONDS - 0.1,
+        )
+        if not idle_in_transaction:
             worker.thaw()
-        return is_open
+        return bool(idle_in_transaction)
 
     try:
         await until(caught, what="a worker frozen with an open batch")
