@@ -29,7 +29,7 @@ from worker.broker import (
 from worker.cli.showing import talk
 from worker.exits import (
     EXIT_BAD_CONFIGURATION,
-    EXIT_OK,
+    EXIT_NOBODY_READS,
     EXIT_TRY_AGAIN,
     EXIT_UNREACHABLE,
 )
@@ -101,7 +101,7 @@ def carry_out(
     except BrokenPipeError:
         # Whoever read has had enough, as `head` does; nothing more is to be written at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OK
+        code = EXIT_NOBODY_READS
     except Exception as error:
         ended = end_of(error)
         if ended is None:

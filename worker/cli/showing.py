@@ -34,11 +34,18 @@ STYLES: Final = {
 }
 
 
+class _Console(Console):
+    """Leaves it to the command what becomes of it when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console that takes every text as it is, without markup of any kind."""
     stream = sys.stderr if stderr else sys.stdout
     wide = stream.isatty() or "COLUMNS" in os.environ
-    return Console(
+    return _Console(
         stderr=stderr,
         markup=False,
         emoji=False,

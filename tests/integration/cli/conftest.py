@@ -62,7 +62,9 @@ class CommandLine:
             raise result.exception
         return Done(result.exit_code, result.stdout_bytes, result.stderr)
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(
+        self, *arguments: str, stdout: int = asyncio.subprocess.PIPE
+    ) -> asyncio.subprocess.Process:
         """Start a command as a process of its own."""
         inherited = {name: value for name, value in os.environ.items() if not is_ours(name)}
         return await asyncio.create_subprocess_exec(
@@ -70,7 +72,7 @@ class CommandLine:
             cwd=ROOT,
             env=inherited | self._settings,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,17 @@ async def test_tail_ends_well_at_an_interrupt(points: CommandLine) -> None:
     process.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(process.wait(), 20) == 0
     assert b"Traceback" not in await process.stderr.read()
+
+
+async def test_a_reader_who_has_had_enough_is_no_bug(points: CommandLine) -> None:
+    for arguments in (["balance", "jon"], ["balance", "jon", "--json"]):
+        await points("adjust", "jon", "1")
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = await points.start(*arguments, stdout=writing)
+        os.close(writing)
+        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        assert (process.returncode, errors) == (141, b"")
 
 
 async def test_a_bucket_leads_to_the_lane_that_takes_it(points: CommandLine) -> None:

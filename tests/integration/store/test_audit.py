@@ -218,7 +218,8 @@ JOURNAL = "UPDATE points.journal SET {} WHERE member_id = 'm' AND request_id = '
             (
                 "INSERT INTO points.journal SELECT program_id, member_id, request_id, 1, sequence,"
                 " 'NO_CHANGE', NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, fingerprint,"
-                " recorded_at, outcome FROM points.journal WHERE member_id = 'm' AND request_id = 'refused'"
+                " recorded_at, outcome FROM points.journal"
+                " WHERE member_id = 'm' AND request_id = 'refused'"
             ),
             {"answer"},
             "Request refused of member m of programme default has 2 outcomes of its own",
