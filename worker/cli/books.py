@@ -11,7 +11,7 @@ from rich.text import Text
 from schemas.names import DEFAULT_PROGRAM_ID
 from schemas.reading import read_json
 from worker.cli import showing
-from worker.cli.command import Ended, Json, Member, Program, carry_out, check_migrated
+from worker.cli.command import Ended, Json, Member, Program, RequestId, carry_out, check_migrated
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.store import views
 
@@ -27,7 +27,7 @@ _EVENTS_MAX = 10_000
 
 def outcome(
     member: Member,
-    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", help="The request's id.")],
+    request_id: RequestId,
     *,
     program: Program = DEFAULT_PROGRAM_ID,
     caused: Annotated[
@@ -99,7 +99,14 @@ def history(
         int, typer.Option(metavar="N", min=1, max=_EVENTS_MAX, help="So many events.")
     ] = _EVENTS_SHOWN,
     before: Annotated[
-        int, typer.Option(metavar="SEQUENCE", min=1, help="Only those before this one.")
+        int,
+        typer.Option(
+            metavar="SEQUENCE",
+            min=1,
+            max=views.SEQUENCE_MAX,
+            help="Only those before this one.",
+            show_default=False,
+        ),
     ] = views.SEQUENCE_MAX,
     as_json: Json = False,
 ) -> None:

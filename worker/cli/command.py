@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
 
-def check_member(member: str | None) -> str | None:
-    """Refuse what cannot be a member's id as an error of usage."""
-    if member is not None and not is_id(member):
-        raise typer.BadParameter(f"a member's id {text_rule(1, ID_BYTES_MAX)}")
-    return member
+def check_id(text: str | None) -> str | None:
+    """Refuse what cannot be the id of a member or request as an error of usage."""
+    if text is not None and not is_id(text):
+        raise typer.BadParameter(f"an id {text_rule(1, ID_BYTES_MAX)}")
+    return text
 
 
 def _check_program(program: str | None) -> str | None:
@@ -57,7 +57,10 @@ def _check_program(program: str | None) -> str | None:
 
 
 Member = Annotated[
-    str, typer.Argument(metavar="MEMBER", help="The member's id.", callback=check_member)
+    str, typer.Argument(metavar="MEMBER", help="The member's id.", callback=check_id)
+]
+RequestId = Annotated[
+    str, typer.Argument(metavar="REQUEST_ID", help="The request's id.", callback=check_id)
 ]
 Program = Annotated[
     str, typer.Option("--program", metavar="ID", help="The programme.", callback=_check_program)

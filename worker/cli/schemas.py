@@ -9,7 +9,7 @@ import typer
 
 from schemas.export import write as write_documents
 from worker.cli.command import Json  # noqa: TC001 - typer reads it at run time.
-from worker.cli.showing import talk, write, write_json
+from worker.cli.showing import talk, visible, write, write_json
 from worker.exits import EXIT_USAGE
 
 schemas = typer.Typer(
@@ -39,7 +39,7 @@ def export(
     except OSError as error:
         talk(f"{folder} cannot be written to: {error.strerror}.")
         raise typer.Exit(EXIT_USAGE) from None
-    names = [str(file) for file in files]
+    names = [visible(str(file)) for file in files]
     if as_json:
         write_json({"files": names})
     else:

@@ -11,7 +11,7 @@ from schemas.names import MEMBER_ID_HEADER, EventType
 from schemas.reading import read_json
 from schemas.topology import events_exchange
 from worker.broker.client import tail as follow
-from worker.cli.command import AnyProgram, Json, broker, carry_out, check_member
+from worker.cli.command import AnyProgram, Json, broker, carry_out, check_id
 from worker.cli.showing import STYLES, console, talk, visible, write
 from worker.exits import EXIT_OK
 
@@ -24,7 +24,7 @@ def tail(
     *,
     member: Annotated[
         str | None,
-        typer.Option(metavar="MEMBER", help="Only of this member.", callback=check_member),
+        typer.Option(metavar="MEMBER", help="Only of this member.", callback=check_id),
     ] = None,
     program: AnyProgram = None,
     event_type: Annotated[

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from worker.store.pool import Pool
+
 MEMBERS_MAX: Final = 2_000
 EVENTS_MAX: Final = 100_000
 FAULTS_MAX: Final = 1_000
@@ -81,13 +83,13 @@ class Findings:
         return self
 
 
-async def count_members(pool: asyncpg.Pool) -> int:
+async def count_members(pool: Pool) -> int:
     """Return how many members an audit will go through."""
     return int(await pool.fetchval(statement("audit_members")))
 
 
 async def audit(
-    pool: asyncpg.Pool, *, members_max: int = MEMBERS_MAX, events_max: int = EVENTS_MAX
+    pool: Pool, *, members_max: int = MEMBERS_MAX, events_max: int = EVENTS_MAX
 ) -> AsyncIterator[Findings]:
     """Go through the whole database and yield what was found in each stretch of it.
 
@@ -104,7 +106,7 @@ async def audit(
 
 
 async def _stretch(
-    pool: asyncpg.Pool,
+    pool: Pool,
     after: Key,
     members_max: int,
     events_max: int,

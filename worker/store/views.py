@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.settings import Settings
+    from worker.store.pool import Pool
 
 SEQUENCE_MAX = 2**63 - 1
 
@@ -93,7 +94,7 @@ class ServerView:
 
 
 @asynccontextmanager
-async def view_pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+async def view_pool(settings: Settings) -> AsyncIterator[Pool]:
     """Give a pool for looking; it connects when it is first needed and is closed in the end.
 
     Raises PassingFault for whatever fails in the block because the server is away.
@@ -106,9 +107,7 @@ async def view_pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
             await close_pool(pool)
 
 
-async def member_view(
-    pool: asyncpg.Pool, program_id: str, member_id: str, *, lots_max: int
-) -> MemberView:
+async def member_view(pool: Pool, program_id: str, member_id: str, *, lots_max: int) -> MemberView:
     """Return a member's wallets at one instant, each with its first `lots_max` open lots."""
     async with (
         pool.acquire() as connection,
@@ -147,16 +146,14 @@ async def member_view(
     )
 
 
-async def request_view(
-    pool: asyncpg.Pool, program_id: str, member_id: str, request_id: str
-) -> list[Entry]:
+async def request_view(pool: Pool, program_id: str, member_id: str, request_id: str) -> list[Entry]:
     """Return all that a request caused, in order, its own outcome last; [] if it is not stored."""
     rows = await pool.fetch(statement("read_known"), [program_id], [member_id], [request_id])
     return [Entry(*row) for row in rows]
 
 
 async def stream_view(
-    pool: asyncpg.Pool,
+    pool: Pool,
     program_id: str,
     member_id: str,
     *,
@@ -168,7 +165,7 @@ async def stream_view(
     return [Entry(*row) for row in reversed(rows)]
 
 
-async def currency_decimals(pool: asyncpg.Pool) -> dict[tuple[str, str | None], int]:
+async def currency_decimals(pool: Pool) -> dict[tuple[str, str | None], int]:
     """Return how many decimals each currency has, by programme and code."""
     rows = await pool.fetch(statement("view_currencies"), None)
     return {(program_id, code): decimals for program_id, code, decimals in rows}
