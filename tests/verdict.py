@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from pydantic import ValidationError
+
 from schemas.event import Event
 from schemas.outcome import Outcome
-
 from tests.load import bucket_key
 from tests.model import Expected, Model
 from tests.traffic import take_all
