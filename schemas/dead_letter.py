@@ -37,6 +37,7 @@ _OF_THE_WORKER: Final = {
     "original_exchange": names.ORIGINAL_EXCHANGE_HEADER,
     "original_routing_key": names.ORIGINAL_ROUTING_KEY_HEADER,
     "original_queue": names.ORIGINAL_QUEUE_HEADER,
+    "died_at": names.DIED_AT_HEADER,
 }
 
 
@@ -64,6 +65,9 @@ class DeadLetterHeaders(BaseModel):
     )
     original_routing_key: str | None = Field(None, alias=names.ORIGINAL_ROUTING_KEY_HEADER)
     original_queue: str | None = Field(None, alias=names.ORIGINAL_QUEUE_HEADER)
+    died_at: str | None = Field(
+        None, alias=names.DIED_AT_HEADER, description="When the worker set it aside, in UTC."
+    )
     original_user_id: str | None = Field(
         None,
         alias=names.ORIGINAL_USER_ID_HEADER,

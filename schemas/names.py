@@ -37,6 +37,7 @@ ERROR_MESSAGE_HEADER: Final = "x-error-message"
 ORIGINAL_EXCHANGE_HEADER: Final = "x-original-exchange"
 ORIGINAL_ROUTING_KEY_HEADER: Final = "x-original-routing-key"
 ORIGINAL_QUEUE_HEADER: Final = "x-original-queue"
+DIED_AT_HEADER: Final = "x-died-at"
 ORIGINAL_USER_ID_HEADER: Final = "x-original-user-id"
 
 # What the door found wrong with the AMQP properties of a request that it sends on without them.

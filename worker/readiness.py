@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.broker import BrokerRefused, WireConnection, open_connection
+from worker.broker.errors import TopologyDiffers
 from worker.broker.topology import Topology, declare, verify
 from worker.exits import EXIT_BAD_CONFIGURATION
 from worker.settings import Settings, variable_of
@@ -42,20 +43,19 @@ async def declare_topology(settings: Settings) -> Agreement:
     await _check_migrations(settings)
     partitions = settings.partitions or PARTITIONS_DEFAULT
     prefetch = settings.prefetch or PREFETCH_DEFAULT
-    before = await read_agreement_of(settings.database_url.get_secret_value())
-    if before is not None:
-        _check_agreement(settings, before)
-        partitions, prefetch = before.partitions, before.prefetch
+    database_url = settings.database_url.get_secret_value()
+    # Recorded first, so that of several workers that start at once one decides for all.
+    agreement = await record_agreement(database_url, settings.prefix, partitions, prefetch)
+    _check_agreement(settings, agreement)
     connection = await _connect(settings)
     try:
-        generation = before.generation if before else 1
-        await declare(connection, Topology(settings.prefix, generation, partitions))
+        await declare(connection, _topology(agreement))
+    except TopologyDiffers as error:
+        raise NotReady(str(error)) from error
     finally:
         await connection.shut()
-    # Recorded last: the door takes a newer record as the sign that a missing binding is back.
-    return await record_agreement(
-        settings.database_url.get_secret_value(), settings.prefix, partitions, prefetch
-    )
+    # And again at the end: the door takes it as the sign that a missing binding is back.
+    return await record_agreement(database_url, settings.prefix, partitions, prefetch)
 
 
 async def check(settings: Settings) -> Agreement:
@@ -70,9 +70,7 @@ async def check(settings: Settings) -> Agreement:
     _check_agreement(settings, agreement)
     connection = await _connect(settings)
     try:
-        faults = await verify(
-            connection, Topology(agreement.prefix, agreement.generation, agreement.partitions)
-        )
+        faults = await verify(connection, _topology(agreement))
     finally:
         await connection.shut()
     if faults:
@@ -87,6 +85,10 @@ async def _check_migrations(settings: Settings) -> None:
         raise NotReady(_sentence(error)) from error
     if missing:
         raise NotReady(f"the database lacks migration {missing[0]}: run `points-worker migrate`")
+
+
+def _topology(agreement: Agreement) -> Topology:
+    return Topology(agreement.prefix, agreement.generation, agreement.partitions)
 
 
 def _check_agreement(settings: Settings, agreement: Agreement) -> None:

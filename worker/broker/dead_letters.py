@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from schemas.names import (
+    DIED_AT_HEADER,
     ERROR_KEY_HEADER,
     ERROR_MESSAGE_HEADER,
     FIRST_DEATH_REASON_HEADER,
@@ -42,6 +43,7 @@ _ID_LENGTH: Final = 16
 # What tells of the death, and not of the message.
 _DEATH_HEADERS: Final = frozenset(
     {
+        DIED_AT_HEADER,
         ERROR_KEY_HEADER,
         ERROR_MESSAGE_HEADER,
         ORIGINAL_EXCHANGE_HEADER,
@@ -147,7 +149,7 @@ def _letter(delivery: Delivery) -> DeadLetter:
         delivery.routing_key,
         *(
             f"{key}={delivery.headers[key]}"
-            for key in sorted(_DEATH_HEADERS & set(delivery.headers))
+            for key in sorted((_DEATH_HEADERS - {DIED_AT_HEADER}) & set(delivery.headers))
         ),
     ):
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")

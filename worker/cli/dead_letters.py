@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from schemas.names import (
+    DIED_AT_HEADER,
     ERROR_MESSAGE_HEADER,
     ORIGINAL_EXCHANGE_HEADER,
     ORIGINAL_QUEUE_HEADER,
     ORIGINAL_USER_ID_HEADER,
 )
+from schemas.times import parse_utc
 from worker.broker.dead_letters import (
     COUNT_MAX,
     DeadLetter,
@@ -195,7 +198,10 @@ def _headers(headers: Mapping[str, object]) -> dict[str, str]:
 
 
 def _died_at(headers: Mapping[str, object]) -> datetime | None:
-    """Return when the broker says that a letter died."""
+    """Return when a letter died: the worker writes it down, and so does the broker."""
+    if isinstance(told := headers.get(DIED_AT_HEADER), str):
+        with suppress(ValueError):
+            return parse_utc(told)
     deaths = headers.get("x-death")
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
         time = deaths[0].get("time")

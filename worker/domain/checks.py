@@ -76,7 +76,8 @@ def decimals(points: tuple[int, int], currency: Currency) -> Rejection | None:
     if points[1] > currency.decimals:
         return Rejection(
             errors.DECIMAL_PLACES_EXCEEDED,
-            f"points has {points[1]} decimals; {currency.code} has {currency.decimals}.",
+            f"{points[1]} decimals in points: currency {currency.code} has at most"
+            f" {currency.decimals}.",
         )
     return None
 

@@ -6,6 +6,7 @@ and published for every request. Tests hold them to the models of `schemas`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -20,8 +21,6 @@ from worker.domain.money import to_text
 from worker.store.entry import Entry
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from worker.broker import Delivery
     from worker.domain.outcome import Outcome
     from worker.domain.wallet import LotChange
@@ -213,6 +212,7 @@ def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> P
         names.ORIGINAL_EXCHANGE_HEADER: delivery.exchange,
         names.ORIGINAL_ROUTING_KEY_HEADER: delivery.routing_key,
         names.ORIGINAL_QUEUE_HEADER: delivery.queue,
+        names.DIED_AT_HEADER: _time(datetime.now(UTC)),
     }
     return Publication(
         exchange=dead(prefix),
