@@ -16,6 +16,8 @@ from tests.load import generate
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.scene import Scene
     from tests.workers import WorkerProcess
 
@@ -117,23 +119,21 @@ async def test_a_frozen_worker_keeps_no_lane_waiting_for_longer_than_the_time_ou
     """Postgres breaks its open batch off, and its successor carries it out."""
     messages = generate(COUNT, MEMBERS, seed=31)
     scene.env = FROZEN_ENV | {"POINTS_IDLE_TRANSACTION_TIMEOUT_SECONDS": "4"}
-    async with scene.worker() as frozen, scene.worker() as second:
+    async with (
+        _first_and_second(scene) as (frozen, _second),
+        scene.traffic(messages, by_door=by_door) as traffic,
+        asyncio.TaskGroup() as group,
+    ):
+        published = group.create_task(traffic.publish(end=COUNT // 2))
+        await traffic.answered(1_000)
+        await _freeze_with_an_open_batch(scene, frozen)
+        await published
+        await traffic.answered(COUNT // 2)
+        group.create_task(traffic.publish(start=COUNT // 2))
+        frozen.thaw()
+        await traffic.answered()
         await frozen.ready()
-        await second.ready()
-        async with (
-            scene.traffic(messages, by_door=by_door) as traffic,
-            asyncio.TaskGroup() as group,
-        ):
-            published = group.create_task(traffic.publish(end=COUNT // 2))
-            await traffic.answered(1_000)
-            await _freeze_with_an_open_batch(scene, frozen)
-            await published
-            await traffic.answered(COUNT // 2)
-            group.create_task(traffic.publish(start=COUNT // 2))
-            frozen.thaw()
-            await traffic.answered()
-            await frozen.ready()
-            assert await traffic.faults() == []
+        assert await traffic.faults() == []
 
 
 @BOTH_WAYS
@@ -143,25 +143,33 @@ async def test_a_frozen_worker_that_commits_its_open_batch_late_changes_nothing(
     """Its successor waits for the members it holds, finds the work done, and publishes it."""
     messages = generate(COUNT, MEMBERS, seed=32)
     scene.env = FROZEN_ENV | {"POINTS_IDLE_TRANSACTION_TIMEOUT_SECONDS": "60"}
-    async with scene.worker() as frozen, scene.worker() as second:
+    async with (
+        _first_and_second(scene) as (frozen, second),
+        scene.traffic(messages, by_door=by_door) as traffic,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(traffic.publish())
+        await traffic.answered(1_000)
+        await _freeze_with_an_open_batch(scene, frozen)
+        await until(
+            lambda: '"batch_held"' in second.log(),
+            deadline_seconds=30,
+            what="the successor waits for a member that the frozen worker holds",
+        )
+        frozen.thaw()
+        await traffic.answered()
         await frozen.ready()
-        await second.ready()
-        async with (
-            scene.traffic(messages, by_door=by_door) as traffic,
-            asyncio.TaskGroup() as group,
-        ):
-            group.create_task(traffic.publish())
-            await traffic.answered(1_000)
-            await _freeze_with_an_open_batch(scene, frozen)
-            await until(
-                lambda: '"batch_held"' in second.log(),
-                deadline_seconds=30,
-                what="the successor waits for a member that the frozen worker holds",
-            )
-            frozen.thaw()
-            await traffic.answered()
-            await frozen.ready()
-            assert await traffic.faults() == []
+        assert await traffic.faults() == []
+
+
+@contextlib.asynccontextmanager
+async def _first_and_second(scene: Scene) -> AsyncIterator[tuple[WorkerProcess, WorkerProcess]]:
+    """Two workers; the first comes early enough to have lanes where the broker spreads none."""
+    async with scene.worker() as first:
+        await first.ready()
+        async with scene.worker() as second:
+            await second.ready()
+            yield first, second
 
 
 async def _freeze_with_an_open_batch(scene: Scene, worker: WorkerProcess) -> None:
