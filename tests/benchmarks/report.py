@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.results import Results, Spread
 
-WIDTH_MIN = 100
+WIDTH_MIN = 110
 
 
 def show(results: Results, console: Console) -> None:
@@ -44,17 +44,15 @@ def show(results: Results, console: Console) -> None:
 def _drains(results: Results) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
     table.add_column("drained by", no_wrap=True)
-    table.add_column("requests", justify="right")
     table.add_column("per second", justify="right", no_wrap=True)
-    table.add_column("of relay", justify="right")
+    table.add_column("of relay", justify="right", no_wrap=True)
     for part in PARTS:
         table.add_column(f"{part} µs", justify="right", no_wrap=True)
-    table.add_column("others", justify="right")
+    table.add_column("others", justify="right", no_wrap=True)
     for name, row in results.rows.items():
         ratio = results.ratio_to_relay(row)
         table.add_row(
             name,
-            f"{row.runs[0].requests:,}",
             _text(row.rate, ",.0f"),
             "-" if ratio is None else f"{ratio:.0%}",
             *(_median(row.microseconds(part), ".0f") for part in PARTS),
