@@ -63,6 +63,8 @@ class Door:
         self._prefix = prefix
         self._user = user
         self._batch_max = batch_max
+        # Up to this tag, what was turned away was so before the topology was last declared.
+        self._mended_through = 0
 
     async def run(self) -> None:
         """Work until the intake is stopped. Raises SessionLost when the session ends before."""
@@ -96,6 +98,7 @@ class Door:
         """Tell whether the message came with its member's own bucket key: a binding is missing."""
         return (
             reading.key is not None
+            and reading.delivery.tag > self._mended_through
             and reading.delivery.exchange == self._exchange
             and reading.delivery.routing_key == bucket_key(reading.key.member_id)
         )
@@ -109,6 +112,8 @@ class Door:
             held_since = await self._declaration()
             while await self._declaration() == held_since:
                 await self._pause(_HOLD_PAUSE_SECONDS)
+            # What stands behind it came back for the same reason, and one declaration mends all.
+            self._mended_through = await self._intake.last_tag()
         finally:
             self._status.clear("door")
 

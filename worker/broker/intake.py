@@ -102,6 +102,15 @@ class Intake:
         """How many of the deliveries in hand came back at least `threshold` times before."""
         return sum(n for count, n in self._returned_by_count.items() if count >= threshold)
 
+    async def last_tag(self) -> int:
+        """Return the tag that the last message now in the queue has, or will have when it comes.
+
+        Raises SessionLost.
+        """
+        asking = self._channel.amqp.queue_declare(self.queue, passive=True)
+        declared = await call(asking, f"tell the length of {self.queue}")
+        return self._received_tag + (declared.message_count or 0)
+
     def stop(self) -> None:
         """Take no more: drop what is buffered; it returns to the queue with `close`.
 

@@ -1,0 +1,300 @@
+"""What comes without its bucket's key is sent on in order, and nothing ever goes round."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from schemas.topology import bucket_key
+from tests.crew import Crew, data_of, ids_of
+from tests.inside import delivered, request, user_of
+from tests.waiting import until
+from worker.broker import Publication, open_session
+from worker.door import Door
+from worker.envelope.reading import Reader
+from worker.readiness import declare_topology
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    import asyncpg
+
+MEMBER = "m"
+
+
+@pytest.fixture
+async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
+    async with Crew(amqp_url, database_url, prefix) as made:
+        yield made
+
+
+class Forwarding:
+    """A door alone: what it sends on lies in the lanes, where the test looks at it."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+
+    async def forwarded(self, *messages: Any, **properties: Any) -> list[Any]:
+        """Send messages through a door and return them as they arrive in the lanes."""
+        crew = self.crew
+        await crew.send(*messages, **{"routing_key": "anything", **properties})
+        session = await open_session(crew.amqp_url, worker_id="door")
+        user = user_of(crew.amqp_url)
+
+        async def pause(_: float) -> None:
+            raise AssertionError("nothing is held here")
+
+        async def never() -> datetime | None:
+            return None
+
+        intake = await session.intake(crew.name("door"), prefetch=100)
+        door = Door(
+            intake,
+            await session.publisher(),
+            Reader(2_000, user),
+            pause,
+            never,
+            crew.status,
+            crew.metrics,
+            prefix=crew.prefix,
+            user=user,
+            batch_max=7,
+        )
+        await until(lambda: intake.in_hand == len(messages), what="all have come")
+
+        async def stop_when_done() -> None:
+            await until(lambda: intake.in_hand == 0, what="the door is done")
+            intake.stop()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(door.run())
+            group.create_task(stop_when_done())
+        await session.close()
+        lanes = [crew.name(f"partition.1.00{lane}") for lane in (0, 1)]
+        return await crew.consumed(lanes, len(messages))
+
+
+@pytest.fixture
+def forwarding(crew: Crew) -> Forwarding:
+    return Forwarding(crew)
+
+
+async def test_the_order_of_a_member_is_kept_through_the_door(
+    crew: Crew, owner: asyncpg.Connection
+) -> None:
+    members = [f"m{n}" for n in range(7)]
+    messages = [request(f"r{n}", 1, members[n % 7]) for n in range(350)]
+    async with crew.running():
+        await crew.send(*messages, routing_key="anything")
+        events = await crew.taken(crew.events, 350)
+        await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
+    for member in members:
+        told = [data_of(event) for event in events if data_of(event)["member_id"] == member]
+        assert [item["request_id"] for item in told] == [
+            message["request_id"] for message in messages if message["member_id"] == member
+        ]
+        assert [item["balance"] for item in told] == [str(n) for n in range(1, 51)]
+    assert crew.counted("publications_total", kind="forward") == 350
+    assert await owner.fetchval("SELECT count(*) FROM points.journal") == 350
+
+
+async def test_a_forwarded_request_is_what_it_was(forwarding: Forwarding) -> None:
+    body = b' {"request_id":"r", "points":  1.50,"member_id":"\xc3\xbc"} '
+    (message,) = await forwarding.forwarded(
+        body,
+        content_type="application/json; charset=utf-8",
+        message_type="adjustment.request.v1",
+        message_id="m-1",
+        correlation_id="c-1",
+        reply_to="answers",
+        priority=3,
+        headers={"traceparent": "00-aa-bb-01", "mine": 7, "CC": ["elsewhere"]},
+    )
+    properties = message.properties
+    assert message.body == body
+    assert message.routing_key == bucket_key("ü")
+    assert properties.content_type == "application/json; charset=utf-8"
+    assert properties.message_type == "adjustment.request.v1"
+    assert (properties.message_id, properties.correlation_id) == ("m-1", "c-1")
+    assert (properties.reply_to, properties.priority) == ("answers", 3)
+    assert properties.delivery_mode == 2
+    assert properties.user_id == user_of(forwarding.crew.amqp_url)
+    assert message.headers == {"traceparent": "00-aa-bb-01", "mine": 7}
+
+
+async def test_the_first_publishers_checked_user_is_passed_on_and_no_claim_of_anyones(
+    forwarding: Forwarding,
+) -> None:
+    user = user_of(forwarding.crew.amqp_url)
+    claim = {"x-original-user-id": "somebody else"}
+    (nobody,) = await forwarding.forwarded(request("a", 1), headers=claim)
+    assert "x-original-user-id" not in nobody.headers
+    (checked,) = await forwarding.forwarded(request("a", 1), user_id=user, headers=claim)
+    # Only the worker's own user is believed, and this is it.
+    assert checked.headers["x-original-user-id"] == "somebody else"
+
+
+@pytest.mark.parametrize(
+    ("properties", "field"),
+    [({"expiration": "3600000"}, "expiration"), ({"priority": 9}, "priority")],
+    ids=["expiration", "priority"],
+)
+async def test_a_property_that_could_cost_the_message_is_named_and_taken_off(
+    forwarding: Forwarding, properties: dict[str, Any], field: str
+) -> None:
+    (message,) = await forwarding.forwarded(request("r", 1), **properties)
+    assert message.headers["x-refused-property"] == field
+    assert message.properties.expiration is None
+    assert (message.properties.priority or 0) <= 4
+
+
+async def test_nobody_but_the_door_can_name_a_refused_property(forwarding: Forwarding) -> None:
+    claim = {"x-refused-property": "expiration"}
+    (message,) = await forwarding.forwarded(
+        request("r", 1), headers=claim, user_id=user_of(forwarding.crew.amqp_url)
+    )
+    assert "x-refused-property" not in message.headers
+
+
+@pytest.mark.parametrize("properties", [{"expiration": "3600000"}, {"priority": 5}], ids=str)
+@pytest.mark.parametrize("routing_key", [None, "anything"], ids=["by_bucket", "by_door"])
+async def test_expiration_and_priority_are_refused_on_both_ways_and_stored(
+    crew: Crew, owner: asyncpg.Connection, properties: dict[str, Any], routing_key: str | None
+) -> None:
+    async with crew.running():
+        await crew.send(request("r", 5), routing_key=routing_key, **properties)
+        (event,) = await crew.taken(crew.events, 1)
+        # Sent again without it, it is a repeat of what was refused.
+        await crew.send(request("r", 5))
+        replies = await crew.taken(crew.replies, 2)
+    assert data_of(event)["error"]["key"] == "invalid_payload"
+    assert data_of(event)["error"]["details"][0]["field"] in properties
+    assert [json.loads(reply.body) for reply in replies] == [data_of(event)] * 2
+    assert await owner.fetchval("SELECT error_key FROM points.journal") == "invalid_payload"
+
+
+async def test_what_the_door_cannot_read_is_set_aside_and_answered_among_its_neighbours(
+    crew: Crew,
+) -> None:
+    async with crew.running():
+        await crew.send(request("r1", 1), b"rubbish", request("r2", 2), routing_key="somewhere")
+        assert ids_of(await crew.taken(crew.events, 2)) == ["r1", "r2"]
+        (letter,) = await crew.taken(crew.name("dead"), 1)
+        replies = await crew.taken(crew.replies, 3)
+    assert letter.body == b"rubbish"
+    assert letter.headers["x-error-key"] == "malformed_json"
+    assert letter.headers["x-original-queue"] == crew.name("door")
+    assert letter.headers["x-original-routing-key"] == "somewhere"
+    errors = [item for item in replies if item.properties.message_type == "adjustment.error.v1"]
+    assert [json.loads(item.body)["error"]["key"] for item in errors] == ["malformed_json"]
+    assert crew.counted("dead_letters_total", key="malformed_json") == 1
+
+
+async def test_a_missing_binding_holds_the_door_until_it_is_declared_again(crew: Crew) -> None:
+    """Sent on, such a message would come back, and go round for ever."""
+    key = bucket_key(MEMBER)
+    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
+    await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
+    async with crew.running():
+        await crew.send(request("before", 1, "x"), routing_key="anything")
+        assert ids_of(await crew.taken(crew.events, 1)) == ["before"]
+        await crew.send(*(request(f"r{n}", 1) for n in range(5)))
+        await crew.send(request("behind", 1, "x"), routing_key="anything")
+        await until(lambda: not crew.status.ready, what="the door says so")
+        (fault,) = crew.status.faults()
+        assert fault.condition == "door"
+        assert key in fault.reason
+        assert "topology declare" in fault.reason
+        await until(lambda: crew.counted("in_hand") == 6, what="the door holds them")
+        assert await crew.depth(crew.name("door")) == 0
+        assert await crew.depth(crew.name("dead")) == 0
+        forwarded = crew.counted("publications_total", kind="forward")
+        # Other members, by their bucket keys, wait for nobody.
+        await crew.send(request("free", 1, "x"))
+        assert ids_of(await crew.taken(crew.events, 1)) == ["free"]
+        assert crew.counted("publications_total", kind="forward") == forwarded
+        await declare_topology(crew.settings)
+        events = await crew.taken(crew.events, 6)
+        await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
+        assert crew.status.ready
+    own = [data_of(event) for event in events if data_of(event)["member_id"] == MEMBER]
+    assert [item["request_id"] for item in own] == [f"r{n}" for n in range(5)]
+    assert [item["sequence"] for item in own] == [1, 2, 3, 4, 5]
+
+
+async def test_a_binding_that_goes_missing_again_holds_the_door_again(crew: Crew) -> None:
+    key = bucket_key(MEMBER)
+    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
+    async with crew.running():
+        for n in range(2):
+            await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
+            await crew.send(*(request(f"r{n}{m}", 1) for m in range(3)))
+            await declare_when_held(crew, 3)
+            assert ids_of(await crew.taken(crew.events, 3)) == [f"r{n}{m}" for m in range(3)]
+            await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
+
+
+async def test_more_held_messages_than_the_door_has_in_hand_need_one_declaration(
+    amqp_url: str, database_url: str, prefix: str
+) -> None:
+    async with Crew(amqp_url, database_url, prefix, prefetch=5, batch_max=2) as crew:
+        key = bucket_key(MEMBER)
+        lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
+        await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
+        await crew.send(*(request(f"r{n}", 1) for n in range(30)))
+        async with crew.running():
+            await declare_when_held(crew, 5)
+            events = await crew.taken(crew.events, 30)
+    assert ids_of(events) == [f"r{n}" for n in range(30)]
+
+
+async def test_what_comes_before_a_held_message_is_sent_on_before(crew: Crew) -> None:
+    key = bucket_key(MEMBER)
+    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
+    await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
+    for n in range(3):
+        await crew.send(request(f"free{n}", 1, "x"), routing_key="anything")
+    await crew.send(request("held", 1))
+    async with crew.running():
+        assert ids_of(await crew.taken(crew.events, 3)) == ["free0", "free1", "free2"]
+        await until(lambda: not crew.status.ready, what="the door says so")
+
+
+async def test_a_door_that_stops_while_it_holds_leaves_all_to_its_successor(crew: Crew) -> None:
+    key = bucket_key(MEMBER)
+    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
+    await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
+    await crew.send(*(request(f"r{n}", 1) for n in range(5)))
+    async with crew.running():
+        await until(
+            lambda: [fault.condition for fault in crew.status.faults()] == ["door"],
+            what="the door says so",
+        )
+    assert await crew.depth(crew.name("door")) == 5
+    async with crew.running() as _:
+        await declare_when_held(crew, 5)
+        assert ids_of(await crew.taken(crew.events, 5)) == [f"r{n}" for n in range(5)]
+
+
+async def declare_when_held(crew: Crew, count: int) -> None:
+    """Declare the topology once the door holds what was turned away."""
+    await until(lambda: crew.counted("in_hand") == count, what="the door has them")
+    await until(
+        lambda: any(fault.condition == "door" for fault in crew.status.faults()),
+        what="the door says so",
+    )
+    await declare_topology(crew.settings)
+
+
+def test_a_publication_says_by_its_kind_whether_it_may_be_given_up() -> None:
+    """Forwarded requests must be taken: what the door acknowledges would else be lost."""
+    reading, _ = Reader(2_000, "worker").identify(delivered(request("r", 1)))
+    door = Door.__new__(Door)
+    door._prefix, door._user = "desk", "worker"
+    (publication,) = door._onward(reading)
+    assert isinstance(publication, Publication)
+    assert publication.must_be_taken
