@@ -150,8 +150,8 @@ async def test_a_null_character_anywhere_in_metadata_is_refused_or_kept_as_it_is
         (
             (
                 "INSERT INTO points.journal SELECT program_id, member_id, 'other', step, sequence,"
-                " status, event_type, error_key, currency, category, points, balance, total, version,"
-                " fingerprint, recorded_at, outcome FROM points.journal"
+                " status, event_type, error_key, currency, category, points, balance, total,"
+                " version, fingerprint, recorded_at, outcome FROM points.journal"
             ),
             "journal_sequence_used_once",
         ),

@@ -87,7 +87,8 @@ async def fill(owner: asyncpg.Connection) -> None:
         ),
         (
             "INSERT INTO points.journal SELECT 'default', 'x' || n, 'r', 0, 1, 'REJECTED', NULL,"
-            " NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, now(), '' FROM generate_series(1, 5000) AS n"
+            " NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, now(), ''"
+            " FROM generate_series(1, 5000) AS n"
         ),
     ):
         await owner.execute(statement)
