@@ -1,0 +1,161 @@
+"""What a delivery says: who it is about, what it asks, and why it cannot be had."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from schemas.topology import bucket_of
+from tests.inside import delivered, request
+from worker.envelope.reading import Reader, Reading
+from worker.store.transaction import RequestKey
+
+LIMIT = 1_024
+READER = Reader(LIMIT, "worker")
+
+
+def read(message: Any, **properties: Any) -> Reading:
+    return READER.read(delivered(message, **properties), lambda _: True)
+
+
+def test_a_request_is_known_by_programme_member_and_request_id() -> None:
+    assert read(request("r", 1)).key == RequestKey("default", "m", "r")
+    assert read(request("r", 1, "n", program_id="p")).key == RequestKey("p", "n", "r")
+
+
+def test_the_message_id_stands_in_for_a_missing_request_id_only() -> None:
+    assert read({"member_id": "m", "points": 1}, message_id="x").key == ("default", "m", "x")
+    assert read(request("r", 1), message_id="x").key == ("default", "m", "r")
+
+
+@pytest.mark.parametrize("length", [LIMIT, LIMIT + 1])
+def test_a_body_may_be_as_long_as_the_limit_and_no_longer(length: int) -> None:
+    frame = b'{"request_id": "r", "member_id": "m", "points": 1, "comment": "%s"}'
+    reading = read(frame % (b"x" * (length - len(frame) + 2)))
+    assert len(reading.delivery.body) == length
+    assert (reading.letter is not None) == (length > LIMIT)
+    assert (reading.request is None) == (length > LIMIT)
+
+
+def test_a_body_that_is_too_large_keeps_its_ids_and_its_body_as_fingerprint() -> None:
+    reading = read(request("r", 1, comment="x" * LIMIT))
+    assert reading.key == RequestKey("default", "m", "r")
+    assert reading.refusal is not None
+    assert reading.refusal.key == "too_large"
+    assert reading.fingerprint == b"\x00" + sha256(reading.delivery.body).digest()
+
+
+def test_a_body_that_is_too_large_and_cannot_be_read_is_too_large() -> None:
+    reading = read(b"x" * (LIMIT + 1))
+    assert reading.key is None
+    assert reading.letter is not None
+    assert reading.letter.key == "too_large"
+
+
+def test_only_a_member_of_an_own_bucket_is_read() -> None:
+    asked: list[int] = []
+
+    def owns(bucket: int) -> bool:
+        asked.append(bucket)
+        return False
+
+    reading = READER.read(delivered(request("r", 1)), owns)
+    assert asked == [bucket_of("m")]
+    assert (reading.key, reading.request, reading.refusal) == (None, None, None)
+    assert reading.letter is not None
+    assert reading.letter.key == "routing_key_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("properties", "key"),
+    [
+        ({"content_type": "application/json"}, None),
+        ({"content_type": "Application/JSON ; charset=utf-8"}, None),
+        ({"content_type": ""}, None),
+        ({"content_type": "application/jsonp"}, "unsupported_content_type"),
+        ({"content_type": "text/plain"}, "unsupported_content_type"),
+        ({"type": ""}, None),
+        ({"type": "adjustment.request.v1"}, None),
+        ({"type": "adjustment.request.v2"}, "unknown_type"),
+        ({"type": "wll.event"}, "unknown_type"),
+    ],
+    ids=str,
+)
+def test_content_type_and_type_say_whether_this_is_a_request(
+    properties: dict[str, Any], key: str | None
+) -> None:
+    letter = read(request("r", 1), **properties).letter
+    assert (letter.key if letter else None) == key
+
+
+@pytest.mark.parametrize(
+    ("properties", "field"),
+    [
+        ({"expiration": "1"}, "expiration"),
+        ({"expiration": "0"}, "expiration"),
+        ({"expiration": ""}, "expiration"),
+        ({"priority": 5}, "priority"),
+        ({"priority": 255}, "priority"),
+        ({"priority": 4}, None),
+        ({"priority": 0}, None),
+        ({"headers": {"x-refused-property": "priority"}, "user_id": "worker"}, "priority"),
+        ({"headers": {"x-refused-property": "priority"}, "user_id": "anyone"}, None),
+        ({"headers": {"x-refused-property": "priority"}}, None),
+    ],
+    ids=str,
+)
+def test_what_lets_the_broker_drop_or_prefer_a_message_is_refused(
+    properties: dict[str, Any], field: str | None
+) -> None:
+    refusal = read(request("r", 1), **properties).refusal
+    assert (refusal.details[0]["field"] if refusal else None) == field
+    assert (refusal.key if refusal else None) == (field and "invalid_payload")
+
+
+def test_properties_have_no_part_in_the_fingerprint() -> None:
+    plain = read(request("r", 1))
+    assert read(request("r", 1), priority=9, message_id="x").fingerprint == plain.fingerprint
+    assert read(request("r", 1), expiration="5").fingerprint == plain.fingerprint
+
+
+def test_the_fingerprint_of_what_cannot_be_validated_is_of_its_body() -> None:
+    one, other = read(request("r", "x")), read(request("r", "x ", reason=None))
+    assert one.fingerprint == b"\x00" + sha256(one.delivery.body).digest()
+    assert not one.is_content(other.fingerprint)
+    assert one.is_content(one.fingerprint)
+
+
+def test_a_valid_request_is_recognised_by_content_or_by_its_very_body() -> None:
+    """A worker of another version may have been able to read less of the same body."""
+    reading = read(request("r", 1))
+    assert reading.fingerprint[:1] == b"\x01"
+    assert reading.is_content(read(request("r", "1.0")).fingerprint)
+    assert reading.is_content(b"\x00" + sha256(reading.delivery.body).digest())
+    assert not reading.is_content(read(request("r", 2)).fingerprint)
+
+
+def test_a_condemned_message_is_read_no_further_than_its_ids() -> None:
+    reading = READER.condemn(delivered(request("r", "nonsense", misspelt=1)))
+    assert reading.key == RequestKey("default", "m", "r")
+    assert reading.request is None
+    assert reading.refusal is not None
+    assert reading.letter is not None
+    assert reading.refusal.key == reading.letter.key == "killed_the_worker"
+    assert reading.is_content(b"whatever was stored")
+
+
+def test_a_condemned_message_without_ids_is_only_set_aside() -> None:
+    reading = READER.condemn(delivered(b"rubbish"))
+    assert reading.key is None
+    assert reading.letter is not None
+
+
+def test_every_fault_of_a_request_is_told_and_never_its_values() -> None:
+    reading = read(request("r", "12x", operation="STEAL", misspelt="secret", comment="\x00"))
+    assert reading.refusal is not None
+    fields = {detail["field"] for detail in reading.refusal.details}
+    assert fields == {"points", "operation", "misspelt", "comment"}
+    assert "secret" not in repr(reading.refusal)
+    assert "12x" not in repr(reading.refusal)
