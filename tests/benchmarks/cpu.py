@@ -47,7 +47,8 @@ class Usage:
     @property
     def others(self) -> float:
         """What neither of the parts used: the measuring itself, and everybody else."""
-        return self.machine - sum(used or 0 for used in self.by_part.values())
+        # The two are not counted at the same instant, nor with the same grain.
+        return max(0, self.machine - sum(used or 0 for used in self.by_part.values()))
 
 
 def usage(parts: Mapping[str, int | None]) -> Usage:
