@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.results import Results, Spread
 
-WIDTH_MIN = 110
+WIDTH_MIN = 120
 
 
 def show(results: Results, console: Console) -> None:
