@@ -105,18 +105,34 @@ async def test_a_message_on_a_lane_of_another_bucket_is_set_aside_and_stores_not
 
 
 @pytest.mark.parametrize("by_door", [False, True], ids=["by_bucket_key", "through_the_door"])
-async def test_a_request_that_is_too_large_is_stored_as_refused_and_set_aside(
-    talk: Conversation, *, by_door: bool
+@pytest.mark.parametrize(
+    ("key", "code", "comment", "properties"),
+    [
+        ("too_large", 413, "x" * 70_000, {}),
+        ("unknown_type", 400, "typed", {"message_type": "adjustment.request.v9"}),
+        ("unsupported_content_type", 415, "text", {"content_type": "text/plain"}),
+    ],
+    ids=["too_large", "unknown_type", "unsupported_content_type"],
+)
+async def test_a_message_whose_ids_can_be_read_is_stored_as_refused_when_it_is_set_aside(
+    talk: Conversation,
+    key: str,
+    code: int,
+    comment: str,
+    properties: dict[str, Any],
+    *,
+    by_door: bool,
 ) -> None:
+    """A repeat can then never be applied later (I5)."""
     member = talk.new_member()
-    request = talk.request(member, 5, comment="x" * 70_000)
+    request = talk.request(member, 5, comment=comment)
     routing_key = member if by_door else bucket_key(member)
-    first = await talk.reply(talk.send(request, routing_key=routing_key))
+    first = await talk.reply(talk.send(request, routing_key=routing_key, **properties))
     outcome = json.loads(first.body)
-    assert (outcome["status"], outcome["error"]["key"]) == ("REJECTED", "too_large")
-    assert outcome["error"]["code"] == 413
+    assert (outcome["status"], outcome["error"]["key"]) == ("REJECTED", key)
+    assert outcome["error"]["code"] == code
     letter = await talk.letter(json.dumps(request).encode())
-    assert letter.headers["x-error-key"] == "too_large"
+    assert letter.headers["x-error-key"] == key
     (event,) = await talk.events(member, 1)
     assert json.loads(event.body)["data"] == outcome
     smaller = await talk.ask({**request, "comment": "x"})

@@ -75,26 +75,33 @@ class Reader:
         self._user = user
 
     def identify(self, delivery: Delivery) -> tuple[Reading, object]:
-        """Read as far as the ids; return the reading and the parsed document, None without ids."""
-        reading = Reading(delivery)
+        """Read as far as the ids; return the reading and the parsed document, None without ids.
+
+        A letter beside the ids says what is wrong with the message as such. The ids are looked for
+        all the same: where they can be read, its refusal will be stored.
+        """
+        reading = Reading(delivery, letter=self._unusable(delivery))
         try:
-            document = self._document(delivery)
+            document = read_json(delivery.body)
         except Unreadable as error:
-            reading.letter = Letter(error.key, error.message)
+            reading.letter = reading.letter or Letter(error.key, error.message)
             return reading, None
         ids = identity(document, delivery.message_id or None)
         if isinstance(ids, Unreadable):
-            reading.letter = Letter(ids.key, ids.message)
+            reading.letter = reading.letter or Letter(ids.key, ids.message)
             return reading, None
         reading.key = RequestKey(ids.program_id, ids.member_id, ids.request_id)
         return reading, document
 
-    def read(self, delivery: Delivery, owns_bucket: Callable[[int], bool]) -> Reading:
-        """Read a delivery of a lane; `owns_bucket` tells whether a bucket is one of its own."""
+    def read(
+        self, delivery: Delivery, owns_bucket: Callable[[int], bool], *, is_condemned: bool = False
+    ) -> Reading:
+        """Read a delivery of a lane; `owns_bucket` tells whether a bucket is one of its own.
+
+        Of a message that is condemned, for workers have died of it, no more than the ids is read.
+        """
         reading, document = self.identify(delivery)
         if reading.key is None:
-            if len(delivery.body) > self._body_bytes_max:
-                reading.letter = self._too_large(delivery)
             return reading
         member_id = reading.key.member_id
         if not owns_bucket(bucket_of(member_id)):
@@ -105,43 +112,35 @@ class Reader:
                 f" {delivery.queue}",
             )
             return reading
-        if len(delivery.body) > self._body_bytes_max:
-            reading.letter = self._too_large(delivery)
-            reading.refusal = Rejection(errors.TOO_LARGE, f"{reading.letter.message}.")
-            reading.fingerprint = _of_the_body(delivery.body)
-            return reading
-        self._validate(reading, document)
-        return reading
-
-    def condemn(self, delivery: Delivery) -> Reading:
-        """Read no more than the ids of a message that has killed workers, to store its refusal."""
-        reading, _ = self.identify(delivery)
-        if reading.key is not None:
+        if is_condemned:
             reading.letter = Letter(
                 errors.KILLED_THE_WORKER, "workers died over and over with this message in hand"
             )
-            reading.refusal = Rejection(errors.KILLED_THE_WORKER, f"{reading.letter.message}.")
+        if reading.letter is None:
+            self._validate(reading, document)
+        else:
+            reading.refusal = Rejection(reading.letter.key, f"{reading.letter.message}.")
             reading.fingerprint = _of_the_body(delivery.body)
         return reading
 
-    def _document(self, delivery: Delivery) -> object:
+    def _unusable(self, delivery: Delivery) -> Letter | None:
+        """Tell what is wrong with a message before its body is looked at."""
         content_type = delivery.content_type
         if content_type not in _SUPPORTED_CONTENT_TYPES:
             media_type = str(content_type).partition(";")[0].strip().lower()
             if media_type != names.JSON_CONTENT_TYPE:
-                raise Unreadable(
+                return Letter(
                     errors.UNSUPPORTED_CONTENT_TYPE,
                     f"content_type must be {names.JSON_CONTENT_TYPE}",
                 )
-        if delivery.type not in (None, "", names.REQUEST_TYPE):
-            raise Unreadable(errors.UNKNOWN_TYPE, f"type must be {names.REQUEST_TYPE}")
-        return read_json(delivery.body)
-
-    def _too_large(self, delivery: Delivery) -> Letter:
-        return Letter(
-            errors.TOO_LARGE,
-            f"the body has {len(delivery.body)} bytes; {self._body_bytes_max} is the most",
-        )
+        if delivery.type not in {None, "", names.REQUEST_TYPE}:
+            return Letter(errors.UNKNOWN_TYPE, f"type must be {names.REQUEST_TYPE}")
+        if len(delivery.body) > self._body_bytes_max:
+            return Letter(
+                errors.TOO_LARGE,
+                f"the body has {len(delivery.body)} bytes; {self._body_bytes_max} is the most",
+            )
+        return None
 
     def _validate(self, reading: Reading, document: object) -> None:
         try:

@@ -97,11 +97,7 @@ class Lane:
 
     async def _try_alone(self, delivery: Delivery) -> None:
         async with self._caution.alone(delivery) as is_condemned:
-            reading = (
-                self._reader.condemn(delivery)
-                if is_condemned
-                else self._reader.read(delivery, self._owns_bucket)
-            )
+            reading = self._reader.read(delivery, self._owns_bucket, is_condemned=is_condemned)
             started = time.perf_counter()
             applied = await self._holder.apply([reading])
             await self._finish([reading], applied, time.perf_counter() - started)

@@ -298,7 +298,9 @@ async def test_a_message_that_killed_workers_is_stored_and_set_aside(
     desk: Desk, owner: asyncpg.Connection
 ) -> None:
     delivery = delivered(request("r", 5))
-    first = await desk.applier.apply([desk.reader.condemn(delivery)])
+    first = await desk.applier.apply(
+        [desk.reader.read(delivery, lambda _: True, is_condemned=True)]
+    )
     event, reply, letter = first.publications
     assert documents(first)[0]["error"]["key"] == "killed_the_worker"
     assert json.loads(event.body)["data"] == json.loads(reply.body) == documents(first)[0]
@@ -318,7 +320,9 @@ async def test_condemning_a_request_that_was_carried_out_gives_its_true_answer(
     delivery = delivered(request("r", 5))
     first = await desk.apply(delivery)
     before = await books(owner)
-    condemned = await desk.applier.apply([desk.reader.condemn(delivery)])
+    condemned = await desk.applier.apply(
+        [desk.reader.read(delivery, lambda _: True, is_condemned=True)]
+    )
     assert condemned.answers == first.answers
     assert condemned.publications[:-1] == first.publications
     assert condemned.publications[-1].exchange == "desk.dead"

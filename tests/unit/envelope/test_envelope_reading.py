@@ -86,8 +86,10 @@ def test_only_a_member_of_an_own_bucket_is_read() -> None:
 def test_content_type_and_type_say_whether_this_is_a_request(
     properties: dict[str, Any], key: str | None
 ) -> None:
-    letter = read(request("r", 1), **properties).letter
-    assert (letter.key if letter else None) == key
+    reading = read(request("r", 1), **properties)
+    assert (reading.letter.key if reading.letter else None) == key
+    assert (reading.refusal.key if reading.refusal else None) == key
+    assert reading.key == RequestKey("default", "m", "r")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,9 @@ def test_a_valid_request_is_recognised_by_content_or_by_its_very_body() -> None:
 
 
 def test_a_condemned_message_is_read_no_further_than_its_ids() -> None:
-    reading = READER.condemn(delivered(request("r", "nonsense", misspelt=1)))
+    reading = READER.read(
+        delivered(request("r", "nonsense", misspelt=1)), lambda _: True, is_condemned=True
+    )
     assert reading.key == RequestKey("default", "m", "r")
     assert reading.request is None
     assert reading.refusal is not None
@@ -147,7 +151,7 @@ def test_a_condemned_message_is_read_no_further_than_its_ids() -> None:
 
 
 def test_a_condemned_message_without_ids_is_only_set_aside() -> None:
-    reading = READER.condemn(delivered(b"rubbish"))
+    reading = READER.read(delivered(b"rubbish"), lambda _: True, is_condemned=True)
     assert reading.key is None
     assert reading.letter is not None
 
