@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -101,6 +102,21 @@ async def test_requests_of_one_id_that_race_have_one_effect(
     assert documents(second)[0]["error"]["key"] == "request_id_conflict"
     assert documents(first)[0]["balance"] == "5"
     assert await owner.fetchval("SELECT balance FROM points.wallets") == 5
+
+
+async def test_the_time_of_a_batch_is_taken_after_its_locks(
+    desk: Desk, owner: asyncpg.Connection, gate: Gate
+) -> None:
+    """Design fact 13: `now()` is when the transaction began, before it waited."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(desk.apply(request("gate", 5)))
+        await gate.held()
+        waiter = group.create_task(desk.outcomes(request("r", 5)))
+        await waiting(owner, 1)
+        while_it_waits = await owner.fetchval("SELECT clock_timestamp()")
+        await gate.open()
+    (outcome,) = waiter.result()
+    assert datetime.fromisoformat(outcome["recorded_at"]) > while_it_waits
 
 
 async def test_other_members_wait_for_nobody(desk: Desk, gate: Gate) -> None:
