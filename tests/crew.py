@@ -98,22 +98,22 @@ class Crew:
 
     # What the test does at the broker.
 
-    async def queue(self, exchange: str | None = None, **arguments: Any) -> str:
-        """Declare a queue of the test's own, bound to everything of an exchange."""
+    async def queue(self, exchange: str | None = None, pattern: str = "#", **arguments: Any) -> str:
+        """Declare a queue of the test's own, bound to what matches of an exchange."""
         name = f"{self.prefix}.test.{len(self._queues)}"
         given = {key.replace("_", "-"): value for key, value in arguments.items()}
         await self.channel.queue_declare(name, durable=True, arguments=given)
         if exchange is not None:
-            await self.channel.queue_bind(name, exchange, "#")
+            await self.channel.queue_bind(name, exchange, pattern)
         self._queues.append(name)
         return name
 
-    async def full_queue(self, room: int, *, left: int = 0) -> str:
-        """Declare a subscriber's queue that refuses events: `room` in all, of which `left` free."""
+    async def full_queue(self, room: int, pattern: str = "#") -> str:
+        """Declare a subscriber's queue for `room` events that is full, so that it refuses more."""
         queue = await self.queue(
-            self.name("events"), x_max_length=room, x_overflow="reject-publish"
+            self.name("events"), pattern, x_max_length=room, x_overflow="reject-publish"
         )
-        for _ in range(room - left):
+        for _ in range(room):
             await self.channel.basic_publish(b"filler", routing_key=queue)
         return queue
 

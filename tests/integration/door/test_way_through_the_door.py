@@ -11,6 +11,7 @@ import pytest
 from schemas.topology import bucket_key
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import delivered, request, user_of
+from tests.proxy import Proxy
 from tests.waiting import until
 from worker.broker import Publication, open_session
 from worker.door import Door
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import asyncpg
+
+    from worker.broker import Intake, Publisher
 
 MEMBER = "m"
 
@@ -38,12 +41,8 @@ class Forwarding:
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
 
-    async def forwarded(self, *messages: Any, **properties: Any) -> list[Any]:
-        """Send messages through a door and return them as they arrive in the lanes."""
-        crew = self.crew
-        await crew.send(*messages, **{"routing_key": "anything", **properties})
-        session = await open_session(crew.amqp_url, worker_id="door")
-        user = user_of(crew.amqp_url)
+    def door(self, intake: Intake, publisher: Publisher) -> Door:
+        crew, user = self.crew, user_of(self.crew.amqp_url)
 
         async def pause(_: float) -> None:
             raise AssertionError("nothing is held here")
@@ -51,10 +50,9 @@ class Forwarding:
         async def never() -> datetime | None:
             return None
 
-        intake = await session.intake(crew.name("door"), prefetch=100)
-        door = Door(
+        return Door(
             intake,
-            await session.publisher(),
+            publisher,
             Reader(2_000, user),
             pause,
             never,
@@ -64,15 +62,18 @@ class Forwarding:
             user=user,
             batch_max=7,
         )
-        await until(lambda: intake.in_hand == len(messages), what="all have come")
 
-        async def stop_when_done() -> None:
+    async def forwarded(self, *messages: Any, **properties: Any) -> list[Any]:
+        """Send messages through a door and return them as they arrive in the lanes."""
+        crew = self.crew
+        await crew.send(*messages, **{"routing_key": "anything", **properties})
+        session = await open_session(crew.amqp_url, worker_id="door")
+        intake = await session.intake(crew.name("door"), prefetch=100)
+        await until(lambda: intake.in_hand == len(messages), what="all have come")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.door(intake, await session.publisher()).run())
             await until(lambda: intake.in_hand == 0, what="the door is done")
             intake.stop()
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(door.run())
-            group.create_task(stop_when_done())
         await session.close()
         lanes = [crew.name(f"partition.1.00{lane}") for lane in (0, 1)]
         return await crew.consumed(lanes, len(messages))
@@ -100,6 +101,33 @@ async def test_the_order_of_a_member_is_kept_through_the_door(
         assert [item["balance"] for item in told] == [str(n) for n in range(1, 51)]
     assert crew.counted("publications_total", kind="forward") == 350
     assert await owner.fetchval("SELECT count(*) FROM points.journal") == 350
+
+
+async def test_the_door_acknowledges_only_what_the_broker_has_confirmed(
+    crew: Crew, forwarding: Forwarding
+) -> None:
+    """A door that dies in between has lost nothing: the request goes on twice, and that is all."""
+    lanes = [crew.name(f"partition.1.00{lane}") for lane in (0, 1)]
+    async with Proxy(crew.amqp_url) as proxy:
+        consuming = await open_session(crew.amqp_url, worker_id="consuming")
+        publishing = await open_session(proxy.url, worker_id="publishing")
+        intake = await consuming.intake(crew.name("door"), prefetch=100)
+        publisher = await publishing.publisher()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(forwarding.door(intake, publisher).run())
+            proxy.hold()
+            await crew.send(request("r", 1), routing_key="anything")
+
+            async def has_gone_on() -> bool:
+                return sum([await crew.depth(lane) for lane in lanes]) == 1
+
+            await until(has_gone_on, what="the request lies in its lane")
+            assert intake.in_hand == 1
+            proxy.release()
+            await until(lambda: intake.in_hand == 0, what="the door is done")
+            intake.stop()
+        await consuming.close()
+        await publishing.close()
 
 
 async def test_a_forwarded_request_is_what_it_was(forwarding: Forwarding) -> None:

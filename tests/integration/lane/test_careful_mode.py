@@ -6,6 +6,7 @@ count alone says nothing: it only makes the worker careful.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,11 @@ import pytest
 
 from schemas.topology import bucket_key
 from tests.crew import Crew, data_of, ids_of
-from tests.inside import Desk, Gate, request, waiting
+from tests.inside import Desk, Gate, delivered, request, waiting
 from tests.waiting import until
 from tests.workers import WorkerProcess
 from worker.broker import Delivery
-from worker.lane.caution import _digest
+from worker.lane.caution import Caution, _digest
 from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ async def test_one_suspect_holds_all_lanes_to_one_message_in_hand(
 ) -> None:
     await crew.send(request("gate", 1, LEFT), request("r1", 1, LEFT))
     await crew.return_often(lane_queue(crew, 0), DELIVERIES_MIN)
-    await crew.send(*(request(f"s{n}", 1, RIGHT) for n in range(3)))
     async with crew.running():
         await gate.held()
-        # Messages of the other lane have come, and wait.
+        await crew.send(*(request(f"s{n}", 1, RIGHT) for n in range(3)))
+        # The messages of the other lane have come, and wait.
         await until(lambda: crew.counted("in_hand") == 5, what="both lanes hold messages")
         assert await marks(owner) == 1
         busy = await owner.fetchval(
@@ -113,14 +114,40 @@ async def test_one_suspect_holds_all_lanes_to_one_message_in_hand(
             " AND application_name = 'points-worker' AND state <> 'idle'"
         )
         assert busy == 1
-        assert await owner.fetchval("SELECT count(*) FROM points.journal") <= 3
-        journal_before = await owner.fetchval("SELECT count(*) FROM points.journal")
-        await crew.send(request("s3", 1, RIGHT))
-        await until(lambda: crew.counted("in_hand") >= 1, what="it has come")
-        assert await owner.fetchval("SELECT count(*) FROM points.journal") == journal_before
+        assert await owner.fetchval("SELECT count(*) FROM points.journal") == 0
         await gate.open()
-        assert len(await crew.taken(crew.events, 6)) >= 6
+        assert set(ids_of(await crew.taken(crew.events, 5))) == {"gate", "r1", "s0", "s1", "s2"}
     assert await marks(owner) == 0
+
+
+async def test_a_suspect_waits_for_running_batches_and_goes_before_new_ones(
+    pool: Pool, owner: asyncpg.Connection
+) -> None:
+    async def pause(_: float) -> None:
+        raise AssertionError("nothing is held here")
+
+    caution = Caution(Suspects(pool), pause, deliveries_min=2, deaths_max=2)
+    found: list[str] = []
+
+    async def try_alone() -> None:
+        async with caution.alone(delivered(request("r", 1))):
+            found.append(f"alone, {await marks(owner)} marked")
+
+    async def run_beside_others() -> None:
+        await caution.join()
+        found.append("beside others")
+        await caution.leave()
+
+    await caution.join()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(try_alone())
+        await until(lambda: caution._alone, what="the suspect's turn")
+        group.create_task(run_beside_others())
+        # Questions to the database give both the time in which they could begin.
+        assert [await marks(owner) for _ in range(5)] == [0] * 5
+        assert found == []
+        await caution.leave()
+    assert found == ["alone, 1 marked", "beside others"]
 
 
 async def test_the_mark_is_durable_while_a_message_is_tried(

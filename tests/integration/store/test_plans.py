@@ -43,7 +43,10 @@ async def statements_of_a_batch(pool: Pool) -> list[Statement]:
         connection.add_query_logger(keep)
     for connection in connections:
         await pool.release(connection)
-    await desk.apply(request("c", 5), request("f", -3), request("g", 5, "third"))
+    # As many as a batch has: the longer the lists, the more the planner likes to read it all.
+    await desk.apply(
+        request("c", 5), *(request(f"f{n}", (-1) ** n * 3, f"m{n}") for n in range(499))
+    )
     return sent
 
 
