@@ -1,8 +1,8 @@
 """How fast one process drains a backlog.
 
 The backlog is published and confirmed first, so that publishing costs nothing while the clock
-runs. Then one process starts. The clock runs from the moment at which the broker has a consumer on
-a lane until the durable queue bound to the events (and, with `reply_to`, the queue of the replies)
+runs. Then one process starts. The clock runs from the last look at which no lane had a consumer
+until the durable queue bound to the events (and, with `reply_to`, the queue of the replies)
 holds one message for each request: each request makes exactly one event, and an event reaches the
 queue after its commit. Nobody consumes these two queues. They are counted by declaring them
 passively, up to 50 times a second, so measuring takes next to nothing from the two cores that it
@@ -28,7 +28,7 @@ from tests.traffic import Upstream, connected
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from aiormq.abc import AbstractChannel
 
@@ -128,8 +128,7 @@ async def drain(ground: Ground, case: Case, requests: int, seed: int) -> Drained
         await _quiet(servers)
         async with scene.worker(case.command) as worker:
             parts = {"worker": worker.pid, **servers}
-            await until(lambda: _has_consumer(channel, scene), START_SECONDS_MAX, worker.log_tail)
-            start = usage(parts)
+            start = await _consumed(channel, scene, parts, worker.log_tail)
             await until(
                 lambda: _filled(channel, queues, len(messages)), DRAIN_SECONDS_MAX, worker.log_tail
             )
@@ -166,6 +165,27 @@ async def _quiet(servers: dict[str, int | None]) -> None:
         used = usage(servers).since(before)
         if sum(seconds or 0 for seconds in used.by_part.values()) < QUIET_CORES * used.at_seconds:
             return
+
+
+async def _consumed(
+    channel: AbstractChannel, scene: Scene, parts: Mapping[str, int | None], log: Callable[[], str]
+) -> Usage:
+    """Wait until a lane has a consumer; return what was used at the last look when none had.
+
+    Read when one is seen, it would leave out what a fast process did before that.
+    """
+    before = usage(parts)
+
+    async def is_consumed() -> bool:
+        nonlocal before
+        look = usage(parts)
+        if await _has_consumer(channel, scene):
+            return True
+        before = look
+        return False
+
+    await until(is_consumed, START_SECONDS_MAX, log)
+    return before
 
 
 async def _has_consumer(channel: AbstractChannel, scene: Scene) -> bool:
