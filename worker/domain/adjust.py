@@ -28,13 +28,15 @@ def adjust(
     currency: Currency,
     wallet: Wallet,
     request: Request,
-    points: int,
     outcome: Outcome,
 ) -> Rejection | None:
-    """Change the wallet by `points` minor units and write down in `outcome` how.
+    """Change the wallet by the request's points and write down in `outcome` how.
 
     Returns the rejection, and leaves wallet and outcome as they were, where it cannot be done.
     """
+    assert request.points is not None, "the schema requires points for ADJUST"
+    points = money.to_minor_units(*request.points, currency.decimals)
+    assert points is not None, "too many decimals were refused"
     if rejection := checks.limits(points, wallet.balance, wallet.total):
         return rejection
     if points < 0:

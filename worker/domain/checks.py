@@ -1,4 +1,4 @@
-"""What can be wrong with a request before its wallet is looked at, in the contract's order (§5)."""
+"""What can be wrong with a request before its wallet is looked at."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from worker.domain import expiry, money
 from worker.domain.outcome import Rejection
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
-    from worker.domain.program import Currency, Program
+    from worker.domain.program import Program
     from worker.domain.request import Request
 
 _UNSUPPORTED_FIELDS = (
@@ -29,10 +30,10 @@ _UNSUPPORTED_FIELDS = (
 """Fields of the contract that this version cannot honour; one that is set is refused."""
 
 
-def support(request: Request) -> Rejection | None:
+def support(request: Request, operations: Collection[str]) -> Rejection | None:
     """Refuse what this version does not do yet: it must never be ignored."""
     details = []
-    if request.operation != names.ADJUST:
+    if request.operation not in operations:
         details.append(_unsupported("operation", f"{request.operation} is not supported yet"))
     details += [
         _unsupported(name, "is not supported yet: leave it out")
@@ -42,7 +43,7 @@ def support(request: Request) -> Rejection | None:
     if not details:
         return None
     first = details[0]
-    return Rejection(errors.INVALID_PAYLOAD, f"{first['field']}: {first['rule']}.", details)
+    return Rejection(errors.INVALID_PAYLOAD, f"{first['field']} {first['rule']}.", details)
 
 
 def expiration(program: Program | None, request: Request, now: datetime) -> Rejection | None:
@@ -62,6 +63,13 @@ def expiration(program: Program | None, request: Request, now: datetime) -> Reje
     return None
 
 
+def zero_points(request: Request) -> Rejection | None:
+    """Refuse to adjust by nothing (Capillary 8888)."""
+    if request.operation == names.ADJUST and request.points is not None and request.points[0] == 0:
+        return Rejection(errors.ZERO_POINTS, "points must not be zero.")
+    return None
+
+
 def programme(program_id: str, program: Program | None) -> Rejection | None:
     """Refuse a programme that does not exist or is not active."""
     if program is None:
@@ -71,15 +79,26 @@ def programme(program_id: str, program: Program | None) -> Rejection | None:
     return None
 
 
-def decimals(points: tuple[int, int], currency: Currency) -> Rejection | None:
+def currency(program: Program | None, request: Request) -> Rejection | None:
+    """Refuse a currency that the programme does not have."""
+    if program is None or program.currency(request.currency) is not None:
+        return None
+    return Rejection(
+        errors.UNKNOWN_CURRENCY,
+        f"Programme {program.program_id} has no currency {request.currency}.",
+    )
+
+
+def decimals(program: Program | None, request: Request) -> Rejection | None:
     """Refuse more decimals than the currency has; nothing is ever rounded."""
-    if points[1] > currency.decimals:
-        return Rejection(
-            errors.DECIMAL_PLACES_EXCEEDED,
-            f"{points[1]} decimals in points: currency {currency.code} has at most"
-            f" {currency.decimals}.",
-        )
-    return None
+    known = program.currency(request.currency) if program else None
+    if known is None or request.points is None or request.points[1] <= known.decimals:
+        return None
+    given = f"{request.points[1]} decimal{'s' if request.points[1] > 1 else ''}"
+    return Rejection(
+        errors.DECIMAL_PLACES_EXCEEDED,
+        f"points has {given}; currency {known.code} has at most {known.decimals}.",
+    )
 
 
 def limits(points: int, balance: int, total: int) -> Rejection | None:

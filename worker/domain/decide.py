@@ -1,16 +1,16 @@
 """`decide`: what comes of one request.
 
-The order of the checks is the contract's (§5). Whatever is due in the request's wallet happens
-first, as outcomes of their own that the request caused. An operation has a module of its own and
-one line in `decide`.
+The faults are looked for in the order of `schemas.errors`. Whatever is due in the request's
+wallet happens first, as outcomes of their own that the request caused. An operation has a module
+of its own and one line in `_OPERATIONS`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
-from worker.domain import adjust, checks, money
+from worker.domain import adjust, checks
 from worker.domain.outcome import Outcome, Rejection
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from worker.domain.program import Currency, Program
     from worker.domain.request import Request
     from worker.domain.wallet import Member, Wallet
+
+_OPERATIONS: Final = {names.ADJUST: adjust.adjust}
 
 
 def decide(
@@ -30,25 +32,18 @@ def decide(
     the member's last time. Never raises for a business fact.
     """
     rejection = (
-        checks.support(request)
+        checks.support(request, _OPERATIONS)
         or checks.expiration(program, request, now)
-        or _zero_points(request)
+        or checks.zero_points(request)
         or checks.programme(member.program_id, program)
+        or checks.currency(program, request)
+        or checks.decimals(program, request)
     )
-    if rejection or program is None:
+    if rejection:
         return [reject(member, request_id, request, rejection, now)]
+    assert program is not None, "an unknown programme was refused"
     currency = program.currency(request.currency)
-    if currency is None:
-        rejection = Rejection(
-            errors.UNKNOWN_CURRENCY,
-            f"Programme {member.program_id} has no currency {request.currency}.",
-        )
-        return [reject(member, request_id, request, rejection, now)]
-    assert request.points is not None, "the schema requires points for ADJUST"
-    if rejection := checks.decimals(request.points, currency):
-        return [reject(member, request_id, request, rejection, now)]
-    points = money.to_minor_units(*request.points, currency.decimals)
-    assert points is not None, "the decimals were checked"
+    assert currency is not None, "an unknown currency was refused"
 
     wallet = member.wallet(currency.code, request.category)
     outcomes = _expire_due(member, wallet, currency, request_id, now)
@@ -61,7 +56,7 @@ def decide(
         recorded_at=now,
         request=request,
     )
-    if rejection := adjust.adjust(program, currency, wallet, request, points, outcome):
+    if rejection := _OPERATIONS[request.operation](program, currency, wallet, request, outcome):
         outcome = reject(member, request_id, request, rejection, now)
     else:
         _count(member, now)
@@ -73,7 +68,7 @@ def reject(
     member: Member,
     request_id: str,
     request: Request | None,
-    rejection: Rejection | None,
+    rejection: Rejection,
     now: datetime,
 ) -> Outcome:
     """Return the stored rejection of a request; `request` is None where it could not be read."""
@@ -106,12 +101,6 @@ def conflict(member: Member, request_id: str, request: Request | None, now: date
             " id.",
         ),
     )
-
-
-def _zero_points(request: Request) -> Rejection | None:
-    if request.points is not None and request.points[0] == 0:
-        return Rejection(errors.ZERO_POINTS, "points must not be zero.")
-    return None
 
 
 def _expire_due(

@@ -1,4 +1,4 @@
-"""A request as the rules see it: any object with the fields of the contract's §2, validated."""
+"""A request as the rules see it: any object with its validated fields."""
 
 from __future__ import annotations
 

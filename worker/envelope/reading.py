@@ -53,7 +53,7 @@ class Reading:
     letter: Letter | None = None
     fingerprint: bytes = b""
 
-    def is_content(self, fingerprint: bytes) -> bool:
+    def has_fingerprint(self, fingerprint: bytes) -> bool:
         """Tell whether a stored fingerprint is that of this request's content.
 
         One that had to be made of the body says nothing about other spellings of the request. What

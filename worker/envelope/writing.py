@@ -36,7 +36,7 @@ _NOT_PASSED_ON: Final = frozenset(
 
 
 def entry_of(outcome: Outcome, key: RequestKey, step: int, fingerprint: bytes | None) -> Entry:
-    """Return the journal's line for an outcome; `key` is the request that caused it."""
+    """Return the journal's entry for an outcome; `key` is the request that caused it."""
     return Entry(
         program_id=key.program_id,
         member_id=key.member_id,
@@ -59,7 +59,7 @@ def entry_of(outcome: Outcome, key: RequestKey, step: int, fingerprint: bytes | 
 
 
 def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
-    """Write an outcome as the contract's §3 has it, with every field present."""
+    """Write an outcome as `schemas.outcome` has it, with every field present."""
     request, currency = outcome.request, outcome.currency
     decimals = currency.decimals if currency else 0
     lots = outcome.lots
@@ -121,7 +121,7 @@ def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
 
 
 def event(entry: Entry, prefix: str, traceparent: object) -> Publication:
-    """Return the CloudEvent of a journal line that makes one; the same line, the same event."""
+    """Return the CloudEvent of a journal entry that makes one; the same entry, the same event."""
     assert entry.event_type is not None, "an outcome without an event was asked for its event"
     event_id = event_id_of(entry)
     member = orjson.dumps(entry.member_id)

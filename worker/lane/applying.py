@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Applied:
     """What came of a batch: what to publish, in order, and counts for the log.
 
-    `outcomes` counts what was decided now by (status, operation, error key), `letters` by key.
+    `outcomes` counts the requests decided now by (status, operation, error key), `letters` by key.
     `answers` are the messages' own outcomes, in order, for the log.
     """
 
@@ -111,31 +111,31 @@ class Applier:
         applied: Applied,
         fresh: list[Entry],
     ) -> list[Entry]:
-        """Return the journal's lines for a request: those it has, or those it makes now."""
+        """Return the journal's entries for a request: those it has, or those it makes now."""
         key = reading.key
         if key is None:
             return []
         member, now = members[key.member], times[key.member]
         entries = known.get(key)
         if entries is None:
-            outcomes = (
-                [rules.reject(member, key.request_id, reading.request, reading.refusal, now)]
-                if reading.refusal or reading.request is None
-                else rules.decide(
-                    programs.get(key.program_id), member, key.request_id, reading.request, now
-                )
-            )
+            request, refusal = reading.request, reading.refusal
+            if refusal is not None:
+                outcomes = [rules.reject(member, key.request_id, request, refusal, now)]
+            else:
+                assert request is not None, "what is neither refused nor valid has no key"
+                program = programs.get(key.program_id)
+                outcomes = rules.decide(program, member, key.request_id, request, now)
             last = len(outcomes) - 1
             entries = known[key] = [
                 writing.entry_of(outcome, key, step, reading.fingerprint if step == last else None)
                 for step, outcome in enumerate(outcomes)
             ]
             fresh += entries
-            applied.outcomes.update(map(_label, outcomes))
+            applied.outcomes[_label(outcomes[-1])] += 1
             return entries
         fingerprint = entries[-1].fingerprint
         assert fingerprint is not None, "a request's own outcome is the last that it caused"
-        if reading.is_content(fingerprint):
+        if reading.has_fingerprint(fingerprint):
             applied.duplicates += 1
             return entries
         outcome = rules.conflict(member, key.request_id, reading.request, now)

@@ -1,4 +1,4 @@
-"""A line of the journal."""
+"""An entry of the journal."""
 
 from __future__ import annotations
 

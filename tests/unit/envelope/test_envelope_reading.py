@@ -125,17 +125,17 @@ def test_properties_have_no_part_in_the_fingerprint() -> None:
 def test_the_fingerprint_of_what_cannot_be_validated_is_of_its_body() -> None:
     one, other = read(request("r", "x")), read(request("r", "x ", reason=None))
     assert one.fingerprint == b"\x00" + sha256(one.delivery.body).digest()
-    assert not one.is_content(other.fingerprint)
-    assert one.is_content(one.fingerprint)
+    assert not one.has_fingerprint(other.fingerprint)
+    assert one.has_fingerprint(one.fingerprint)
 
 
 def test_a_valid_request_is_recognised_by_content_or_by_its_very_body() -> None:
     """A worker of another version may have been able to read less of the same body."""
     reading = read(request("r", 1))
     assert reading.fingerprint[:1] == b"\x01"
-    assert reading.is_content(read(request("r", "1.0")).fingerprint)
-    assert reading.is_content(b"\x00" + sha256(reading.delivery.body).digest())
-    assert not reading.is_content(read(request("r", 2)).fingerprint)
+    assert reading.has_fingerprint(read(request("r", "1.0")).fingerprint)
+    assert reading.has_fingerprint(b"\x00" + sha256(reading.delivery.body).digest())
+    assert not reading.has_fingerprint(read(request("r", 2)).fingerprint)
 
 
 def test_a_condemned_message_is_read_no_further_than_its_ids() -> None:
@@ -147,7 +147,7 @@ def test_a_condemned_message_is_read_no_further_than_its_ids() -> None:
     assert reading.refusal is not None
     assert reading.letter is not None
     assert reading.refusal.key == reading.letter.key == "killed_the_worker"
-    assert reading.is_content(b"whatever was stored")
+    assert reading.has_fingerprint(b"whatever was stored")
 
 
 def test_a_condemned_message_without_ids_is_only_set_aside() -> None:
