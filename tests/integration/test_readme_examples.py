@@ -6,6 +6,7 @@ that the other tests share, they would meet whatever else goes by these names.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -174,7 +175,8 @@ async def test_what_the_publisher_sends_again_is_told_again_and_applied_once(
             await reader.runs(sys.executable, "-c", PUBLISHER)
 
         assert await subscriber.prints(6) == APPLIED_IN_ORDER * 2
-    assert "82" in await reader.runs_line("points-worker balance alice")
+    [wallet] = json.loads(await reader.runs_line("points-worker balance alice --json"))["wallets"]
+    assert wallet["balance"] == "82"
 
 
 async def test_every_command_to_look_and_act_by_hand_ends_well(reader: Reader) -> None:
@@ -186,7 +188,8 @@ async def test_every_command_to_look_and_act_by_hand_ends_well(reader: Reader) -
             await follows_one_event(reader, line)
         else:
             await reader.runs_line(line)
-    assert "POINTS_ADJUSTED" in await reader.runs_line("points-worker history alice")
+    history = json.loads(await reader.runs_line("points-worker history alice --json"))
+    assert [event["data"]["balance"] for event in history] == ["100", "70", "82", "182", "181"]
 
 
 async def follows_one_event(reader: Reader, line: str) -> None:
