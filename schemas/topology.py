@@ -27,6 +27,11 @@ def bucket_of(member_id: str) -> int:
     return crc32(member_id.encode()) % BUCKETS
 
 
+def partition_of(bucket: int, partitions: int) -> int:
+    """Return the partition, counted from 0, that a bucket leads to in a generation of so many."""
+    return bucket % partitions
+
+
 def bucket_key_of(bucket: int) -> str:
     """Return the routing key of a bucket, 0 to 255: `bucket.` and three digits."""
     return f"bucket.{bucket:03d}"

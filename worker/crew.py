@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from schemas.topology import door, partition_queue
+from schemas.topology import door, partition_of, partition_queue
 from worker.broker import SessionLost
 from worker.broker.topology import consumer_priority
 from worker.door import Door
@@ -55,8 +55,8 @@ async def work(shared: Shared, session: Session) -> None:
     Raises SessionLost where the session ends before; every transaction has ended by then. Any
     other exception is a bug, and ends the session first.
     """
-    intakes, members = await _hire(shared, session)
-    tasks = [asyncio.create_task(member) for member in members]
+    intakes, parts = await _open(shared, session)
+    tasks = [asyncio.create_task(part) for part in parts]
     shared.metrics.session_up.set(1)
     shared.metrics.in_hand.set_function(lambda: sum(intake.in_hand for intake in intakes))
     shared.status.clear("rabbitmq")
@@ -83,7 +83,7 @@ async def work(shared: Shared, session: Session) -> None:
         raise failures[0]
 
 
-async def _hire(
+async def _open(
     shared: Shared, session: Session
 ) -> tuple[list[Intake], list[Coroutine[None, None, None]]]:
     """Open an intake and a publisher for the door and every lane, and put them to work."""
@@ -105,7 +105,7 @@ async def _hire(
     for queue in [*queues, door(agreement.prefix)]:
         priority = consumer_priority(shared.worker_id, queue)
         intakes.append(await session.intake(queue, prefetch=agreement.prefetch, priority=priority))
-    members: list[Coroutine[None, None, None]] = []
+    parts: list[Coroutine[None, None, None]] = []
     for partition, intake in enumerate(intakes[:-1]):
         caution.watch(intake)
         name = f"{agreement.generation}.{partition:03d}"
@@ -126,10 +126,10 @@ async def _hire(
             holder,
             caution,
             shared.metrics,
-            owns_bucket=partial(_owns_bucket, partition, agreement.partitions),
+            owns_bucket=partial(_leads_to, partition, agreement.partitions),
             batch_max=settings.batch_max,
         )
-        members.append(lane.run())
+        parts.append(lane.run())
     the_door = Door(
         intakes[-1],
         await session.publisher(),
@@ -142,12 +142,12 @@ async def _hire(
         user=session.user,
         batch_max=settings.batch_max,
     )
-    members.append(the_door.run())
-    return intakes, members
+    parts.append(the_door.run())
+    return intakes, parts
 
 
-def _owns_bucket(partition: int, partitions: int, bucket: int) -> bool:
-    return bucket % partitions == partition
+def _leads_to(partition: int, partitions: int, bucket: int) -> bool:
+    return partition_of(bucket, partitions) == partition
 
 
 async def _declared_at(pool: Pool) -> datetime | None:

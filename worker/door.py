@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from schemas import names
-from schemas.topology import adjustments_exchange, bucket_key
+from schemas.topology import adjustments_exchange, bucket_key, dead
 from worker.broker import Publication
 from worker.envelope import writing
 from worker.envelope.reading import PRIORITY_MAX
 from worker.store.faults import PassingFault
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from worker.broker import Delivery, Intake, Publisher
@@ -74,21 +74,26 @@ class Door:
             for delivery in deliveries:
                 reading, _ = self._reader.identify(delivery)
                 if self._was_turned_away(reading):
-                    await self._publisher.publish(publications)
+                    await self._publish(publications)
                     publications = []
                     await self._hold(delivery)
                 publications += self._onward(reading)
-            report = await self._publisher.publish(publications)
+            await self._publish(publications)
             self._intake.ack_through(deliveries[-1].tag)
-            forwarded = sum(1 for item in publications if item.exchange == self._exchange)
-            self._metrics.publications("forward").inc(forwarded)
-            self._metrics.publish_refusals.inc(report.refusals)
             _log.info(
                 "door_batch",
                 requests=len(deliveries),
-                forwarded=forwarded,
-                milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                publish_ms=round((time.perf_counter() - started) * 1000, 1),
             )
+
+    async def _publish(self, publications: Sequence[Publication]) -> None:
+        report = await self._publisher.publish(publications)
+        self._metrics.count_published(
+            writing.kinds(publications), report.replies_given_up, report.refusals
+        )
+        for item in publications:
+            if item.exchange == dead(self._prefix):
+                self._metrics.dead_letters(item.routing_key).inc()
 
     @property
     def _exchange(self) -> str:
@@ -129,7 +134,6 @@ class Door:
         if reading.key is not None:
             return [self._forward(delivery, reading.key.member_id)]
         assert reading.letter is not None, "a message without ids has a letter"
-        self._metrics.dead_letters(reading.letter.key).inc()
         letter = writing.dead_letter(delivery, reading.letter, self._prefix, self._user)
         if not delivery.reply_to:
             return [letter]

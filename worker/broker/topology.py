@@ -20,6 +20,7 @@ from schemas.topology import (
     dead,
     door,
     events_exchange,
+    partition_of,
     partition_queue,
 )
 from worker.broker.connection import call
@@ -90,7 +91,7 @@ class Topology:
 
     def queue_of(self, bucket: int) -> str:
         """Return the queue of the lane that a bucket, 0 to 255, belongs to."""
-        return partition_queue(self.prefix, self.generation, bucket % self.partitions)
+        return partition_queue(self.prefix, self.generation, partition_of(bucket, self.partitions))
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:

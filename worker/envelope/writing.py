@@ -6,6 +6,7 @@ and published for every request. Tests hold them to the models of `schemas`.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,8 @@ from worker.domain.money import to_text
 from worker.store.entry import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from worker.broker import Delivery
     from worker.domain.outcome import Outcome
     from worker.domain.wallet import LotChange
@@ -239,6 +242,19 @@ def error_reply(delivery: Delivery, letter: Letter) -> Publication:
         "details": [],
     }
     return _reply(orjson.dumps({"error": error}), names.ERROR_TYPE, delivery)
+
+
+def kinds(publications: Iterable[Publication]) -> Counter[str]:
+    """Count what is published by kind: event, reply, dead_letter, forward."""
+    return Counter(_kind(publication.exchange) for publication in publications)
+
+
+def _kind(exchange: str) -> str:
+    if not exchange:
+        return "reply"
+    if exchange.endswith(names.EVENTS_SUFFIX):
+        return "event"
+    return "dead_letter" if exchange.endswith(names.DEAD_SUFFIX) else "forward"
 
 
 def _reply(body: bytes, type_: str, delivery: Delivery) -> Publication:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.envelope import writing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -51,41 +53,47 @@ class Lane:
         self._metrics = metrics
         self._owns_bucket = owns_bucket
         self._batch_max = batch_max
+        self._publishing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Work until the intake is stopped; what was taken by then is finished.
 
         Raises SessionLost when the session ends before.
         """
-        publishing: asyncio.Task[None] | None = None
         try:
             while deliveries := await self._intake.take(self._batch_max):
                 if self._caution.needed:
-                    if publishing is not None:
-                        await publishing
-                        publishing = None
+                    await self._published()
                     for delivery in deliveries:
                         await self._try_alone(delivery)
-                    continue
-                readings = [self._reader.read(item, self._owns_bucket) for item in deliveries]
-                await self._caution.join()
-                started = time.perf_counter()
-                try:
-                    applied = await self._holder.apply(readings)
-                    seconds = time.perf_counter() - started
-                    if publishing is not None:
-                        await publishing
-                except BaseException:
-                    await self._caution.leave()
-                    raise
-                publishing = asyncio.create_task(self._finish_together(readings, applied, seconds))
+                else:
+                    await self._work_together(deliveries)
         finally:
-            if publishing is not None:
-                # Whatever happened here, what is being published is seen to its end.
-                await asyncio.wait([publishing])
-                failure = publishing.exception()
-        if publishing is not None and failure is not None:
-            raise failure
+            # Whatever happened here, what is being published is seen to its end.
+            if self._publishing is not None:
+                await asyncio.wait({self._publishing})
+                self._publishing.exception()
+        await self._published()
+
+    async def _work_together(self, deliveries: Sequence[Delivery]) -> None:
+        """Apply a batch beside other lanes, while this lane's last one may be being published."""
+        readings = [self._reader.read(item, self._owns_bucket) for item in deliveries]
+        await self._caution.join()
+        started = time.perf_counter()
+        try:
+            applied = await self._holder.apply(readings)
+            seconds = time.perf_counter() - started
+            await self._published()
+        except BaseException:
+            await self._caution.leave()
+            raise
+        self._publishing = asyncio.create_task(self._finish_together(readings, applied, seconds))
+
+    async def _published(self) -> None:
+        """Wait until the batch before has been published and acknowledged."""
+        if self._publishing is not None:
+            await self._publishing
+            self._publishing = None
 
     async def _finish_together(
         self, readings: Sequence[Reading], applied: Applied, seconds: float
@@ -110,8 +118,9 @@ class Lane:
         report = await self._publisher.publish(applied.publications)
         self._intake.ack_through(readings[-1].delivery.tag)
         publish_seconds = time.perf_counter() - started
-        self._metrics.replies_given_up.inc(report.replies_given_up)
-        self._metrics.publish_refusals.inc(report.refusals)
+        self._metrics.count_published(
+            writing.kinds(applied.publications), report.replies_given_up, report.refusals
+        )
         self._count(readings, applied, transaction_seconds, publish_seconds)
         _log.info(
             "batch",
@@ -146,17 +155,11 @@ class Lane:
         publish_seconds: float,
     ) -> None:
         metrics = self._metrics
-        metrics.batches.inc()
         metrics.lane_batches(self._name).inc()
         metrics.batch_size.observe(len(readings))
         metrics.batch_seconds("transaction").observe(transaction_seconds)
         metrics.batch_seconds("publish").observe(publish_seconds)
         metrics.duplicates.inc(applied.duplicates)
-        replies = sum(not item.must_be_taken for item in applied.publications)
-        letters = applied.letters.total()
-        metrics.publications("reply").inc(replies)
-        metrics.publications("dead_letter").inc(letters)
-        metrics.publications("event").inc(len(applied.publications) - replies - letters)
         for label, count in applied.outcomes.items():
             metrics.requests(*label).inc(count)
         for key, count in applied.letters.items():

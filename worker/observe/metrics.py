@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # Enough for every (outcome, operation, error key) that the contract knows to occur together, and
 # for 256 lanes; beyond it something is wrong, and the rest is counted under "other".
@@ -60,7 +60,6 @@ class Metrics:
             )
         )
         self.duplicates = self._counter("duplicates", "Requests that were found done before.")
-        self.batches = self._counter("batches", "Batches applied and acknowledged.")
         self.lane_batches = Labelled(
             self._counter("lane_batches", "Batches applied and acknowledged, by lane.", ("lane",))
         )
@@ -100,6 +99,13 @@ class Metrics:
         Info("points_build", "What this worker was built from.", registry=self.registry).info(
             {"version": version}
         )
+
+    def count_published(self, kinds: Mapping[str, int], given_up: int, refusals: int) -> None:
+        """Count what was published by kind, the replies given up not included, and refusals."""
+        for kind, count in kinds.items():
+            self.publications(kind).inc(count - given_up if kind == "reply" else count)
+        self.replies_given_up.inc(given_up)
+        self.publish_refusals.inc(refusals)
 
     def _counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"points_{name}", documentation, labels, registry=self.registry)
