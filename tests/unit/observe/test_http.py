@@ -156,12 +156,12 @@ async def test_livez_is_503_when_the_loop_stood_still(monkeypatch: pytest.Monkey
 
 async def test_metrics_are_what_the_registry_holds() -> None:
     async with served() as pages:
-        pages.metrics.batches.inc(7)
+        pages.metrics.duplicates.inc(7)
         answer = await pages.get("/metrics")
 
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=")
-    assert b"\npoints_batches_total 7.0\n" in answer.content
+    assert b"\npoints_duplicates_total 7.0\n" in answer.content
 
 
 @pytest.mark.parametrize("target", ["/", "/healthz", "/livez/", "/readyz/x", "/%6civez"])

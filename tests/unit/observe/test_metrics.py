@@ -20,7 +20,6 @@ def test_what_is_recorded_is_what_the_registry_shows() -> None:
     metrics.requests("APPLIED", "ADJUST", "").inc(499)
     metrics.requests("REJECTED", "ADJUST", "zero_points").inc()
     metrics.duplicates.inc(3)
-    metrics.batches.inc()
     metrics.lane_batches("points.partition.1.007").inc()
     metrics.batch_size.observe(500)
     metrics.batch_seconds("transaction").observe(0.03)
@@ -39,7 +38,6 @@ def test_what_is_recorded_is_what_the_registry_shows() -> None:
         'points_requests_total{key="",operation="ADJUST",outcome="APPLIED"} 499.0',
         'points_requests_total{key="zero_points",operation="ADJUST",outcome="REJECTED"} 1.0',
         "points_duplicates_total 3.0",
-        "points_batches_total 1.0",
         'points_lane_batches_total{lane="points.partition.1.007"} 1.0',
         'points_batch_size_bucket{le="200.0"} 0.0',
         'points_batch_size_bucket{le="500.0"} 1.0',
@@ -82,7 +80,7 @@ def test_combinations_of_labels_beyond_the_bound_are_counted_together() -> None:
 def test_two_workers_in_one_process_share_nothing() -> None:
     before = generate_latest(REGISTRY)
     first, second = Metrics("1"), Metrics("2")
-    first.batches.inc()
+    first.duplicates.inc()
 
-    assert second.registry.get_sample_value("points_batches_total") == 0
+    assert second.registry.get_sample_value("points_duplicates_total") == 0
     assert b"points_" not in before + generate_latest(REGISTRY)
