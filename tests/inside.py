@@ -50,7 +50,7 @@ def delivered(message: Message, *, tag: int = 1, **properties: Any) -> Delivery:
         return message
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
     given: dict[str, Any] = {"reply_to": "answers", **properties}
-    return Delivery(tag, body, "desk.adjustments", "bucket.000", QUEUE, redelivered=False, **given)
+    return Delivery(tag, body, "desk.adjustments", "bucket.000", QUEUE, **given)
 
 
 def request(request_id: str, points: object, member_id: str = "m", **more: Any) -> dict[str, Any]:

@@ -47,8 +47,7 @@ async def publish_once(connection: WireConnection, publication: Publication) -> 
         publisher.lose(error)
 
     rules = PublishRules(reply_attempts_max=1)
-    user = connection.url.user or "guest"
-    publisher = Publisher(user, rules, fail, refused=lambda _: None)
+    publisher = Publisher(connection.user, rules, fail, refused=lambda _: None)
     await publisher.open(connection)
     try:
         report = await publisher.publish([publication])

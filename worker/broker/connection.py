@@ -75,6 +75,11 @@ class WireConnection(aio_pika.Connection):
         return cast("aiormq.Connection", self.transport.connection)
 
     @property
+    def user(self) -> str:
+        """The user as whom it connects; the broker checks it."""
+        return self.url.user or "guest"
+
+    @property
     def frame_max(self) -> int:
         """How many bytes a frame may have on this connection, as agreed with the broker."""
         return self.amqp.connection_tune.frame_max
@@ -123,7 +128,7 @@ def _no_connection(
     if connection.tap is not None and connection.tap.goodbye is not None:
         code, text = connection.tap.goodbye
         if code in _REFUSALS:
-            return BrokerRefused(f"RabbitMQ at {place} refuses user {url.user or 'guest'}: {text}.")
+            return BrokerRefused(f"RabbitMQ at {place} refuses user {connection.user}: {text}.")
         return BrokerUnreachable(f"RabbitMQ at {place} takes no connections now: {text}.")
     if isinstance(error, TimeoutError):
         return BrokerUnreachable(f"RabbitMQ at {place} did not answer in {timeout_seconds:g} s.")

@@ -103,7 +103,7 @@ async def replay_letter(
     `x-original-user-id`. It is removed only once the broker has taken it (NotTaken is raised
     when it does not), so that a crash in between leaves it twice, which is harmless.
     """
-    user = connection.url.user or "guest"
+    user = connection.user
     async with _letters(connection, dead(prefix), count_max) as letters:
         letter = await letters.find(letter_id)
         if letter is not None:

@@ -19,7 +19,6 @@ class Delivery:
     exchange: str
     routing_key: str
     queue: str
-    redelivered: bool
     delivery_count: int = 0
     """How often it was handed out before and came back (header `x-delivery-count`)."""
     content_type: str | None = None

@@ -29,7 +29,7 @@ class Session:
         rules: PublishRules,
         tell: Callable[[str, str | None], None],
     ) -> None:
-        self.user = consuming.url.user or "guest"
+        self.user = consuming.user
         """The user whom the broker checked: the one name this session may put into `user_id`."""
         self.lost: asyncio.Future[SessionLost] = asyncio.get_running_loop().create_future()
         """Done, with the cause, at the first failure of anything or when the session closes."""
