@@ -1,7 +1,7 @@
 """Every stable name of the contract, each in one place.
 
 Only the standard library is used here, so that the pure core may import it. The `Literal` types
-are the lists of record: the tuples, the models and the generated documents follow them.
+are the lists of record: the models and the generated documents follow them.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ FIRST_DEATH_REASON_HEADER: Final = "x-first-death-reason"
 SCHEMA_URN: Final = "urn:points-worker:schema:{name}:v1"
 OUTCOME_SCHEMA: Final = SCHEMA_URN.format(name="outcome")
 
-# CloudEvents attributes whose values are fixed or made by one rule.
-SPEC_VERSION: Final = "1.0"
+# CloudEvents attributes whose values are made by one rule.
 SOURCE_PREFIX: Final = "/points/"
 SEQUENCE_DIGITS: Final = 19
+
+# The most decimals of an amount, and so of a currency.
+DECIMALS_MAX: Final = 6
 
 # What a request is when it does not say.
 DEFAULT_PROGRAM_ID: Final = "default"
@@ -72,26 +74,22 @@ CAPTURE: Final = "CAPTURE"
 RELEASE: Final = "RELEASE"
 CONVERT: Final = "CONVERT"
 EXPIRE: Final = "EXPIRE"
-OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 
 Status = Literal["APPLIED", "REJECTED", "NO_CHANGE", "SIMULATED"]
 APPLIED: Final = "APPLIED"
 REJECTED: Final = "REJECTED"
 NO_CHANGE: Final = "NO_CHANGE"
 SIMULATED: Final = "SIMULATED"
-STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 Category = Literal["REGULAR", "PROMISED", "EXTERNAL_TRIGGER_BASED"]
 REGULAR: Final = "REGULAR"
 PROMISED: Final = "PROMISED"
 EXTERNAL_TRIGGER_BASED: Final = "EXTERNAL_TRIGGER_BASED"
-CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
 
 ExpirationType = Literal["PROGRAM_RULES", "NON_EXPIRING", "CUSTOM_DATE"]
 PROGRAM_RULES: Final = "PROGRAM_RULES"
 NON_EXPIRING: Final = "NON_EXPIRING"
 CUSTOM_DATE: Final = "CUSTOM_DATE"
-EXPIRATION_TYPES: Final[tuple[ExpirationType, ...]] = get_args(ExpirationType)
 
 AwardType = Literal[
     "bill_regular",
@@ -100,12 +98,10 @@ AwardType = Literal[
     "line_item_promotions",
     "customer_promotions",
 ]
-AWARD_TYPES: Final[tuple[AwardType, ...]] = get_args(AwardType)
 
 OperationType = Literal["MANUAL", "AUTOMATIC"]
 MANUAL: Final = "MANUAL"
 AUTOMATIC: Final = "AUTOMATIC"
-OPERATION_TYPES: Final[tuple[OperationType, ...]] = get_args(OperationType)
 
 EventType = Literal[
     "POINTS_ADJUSTED",

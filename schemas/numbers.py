@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-WHOLE_DIGITS_MAX: Final = 15
-DECIMALS_MAX: Final = 6
+from schemas.names import DECIMALS_MAX
 
-AMOUNT_PATTERN: Final = r"-?[0-9]{1,15}(\.[0-9]{1,6})?"
+WHOLE_DIGITS_MAX: Final = 15
+
+_WHOLE: Final = f"-?[0-9]{{1,{WHOLE_DIGITS_MAX}}}"
+_FRACTION: Final = f"[0-9]{{1,{DECIMALS_MAX}}}"
+AMOUNT_PATTERN: Final = rf"{_WHOLE}(\.{_FRACTION})?"
 AMOUNT_RULE: Final = (
-    "must be an integer or a decimal of at most 15 digits before and 6 after the point, "
-    "without an exponent"
+    f"must be an integer or a decimal of at most {WHOLE_DIGITS_MAX} digits before and"
+    f" {DECIMALS_MAX} after the point, without an exponent"
 )
 
 # Amounts on output have as many decimals as their currency.
@@ -21,7 +24,7 @@ DECIMAL_RULE: Final = "must be a string that holds a decimal"
 UNSIGNED_RULE: Final = "must be a string that holds a decimal without a sign"
 
 _DECIMAL = re.compile(DECIMAL_PATTERN)
-_AMOUNT = re.compile(r"(-?[0-9]{1,15})(?:\.([0-9]{1,6}))?")
+_AMOUNT = re.compile(rf"({_WHOLE})(?:\.({_FRACTION}))?")
 _WHOLE_LIMIT: Final = 10**WHOLE_DIGITS_MAX
 
 

@@ -15,26 +15,13 @@ from pydantic import (
 )
 
 from schemas import fields, names, text
-from schemas.faults import again, broken, faults, shape
-from schemas.identity import Identity, identity
+from schemas.faults import again, broken
 from schemas.numbers import Amount, parse
-from schemas.reading import Unreadable, read_json, write_json
+from schemas.reading import write_json
 from schemas.rules import RULES, TIED_FIELDS
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
-
-__all__ = [
-    "AdjustmentRequest",
-    "Identity",
-    "Unreadable",
-    "canonical",
-    "faults",
-    "identity",
-    "read_json",
-    "shape",
-    "write_json",
-]
 
 # A hold for longer than ten years is a mistake in the unit.
 TTL_SECONDS_MAX: Final = 10 * 366 * 86_400

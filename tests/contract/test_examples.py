@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 import schemas
 from schemas.export import MODELS, json_schema
-from schemas.request import AdjustmentRequest, faults, read_json
+from schemas.faults import faults
+from schemas.reading import read_json
+from schemas.request import AdjustmentRequest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

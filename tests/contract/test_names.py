@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import get_args
 
 from schemas import errors, names
 from schemas.event import Event
@@ -89,18 +90,18 @@ def test_the_reasons_for_dead_letters_are_those_of_the_contract() -> None:
 
 def test_the_enumerations_hold_what_the_contract_lists() -> None:
     listed = {
-        names.OPERATIONS: "ADJUST SET_BALANCE REVERSE HOLD CAPTURE RELEASE CONVERT EXPIRE",
-        names.STATUSES: "APPLIED REJECTED NO_CHANGE SIMULATED",
-        names.CATEGORIES: "REGULAR PROMISED EXTERNAL_TRIGGER_BASED",
-        names.EXPIRATION_TYPES: "PROGRAM_RULES NON_EXPIRING CUSTOM_DATE",
-        names.OPERATION_TYPES: "MANUAL AUTOMATIC",
-        names.AWARD_TYPES: "bill_regular bill_promotions line_item_regular line_item_promotions "
+        names.Operation: "ADJUST SET_BALANCE REVERSE HOLD CAPTURE RELEASE CONVERT EXPIRE",
+        names.Status: "APPLIED REJECTED NO_CHANGE SIMULATED",
+        names.Category: "REGULAR PROMISED EXTERNAL_TRIGGER_BASED",
+        names.ExpirationType: "PROGRAM_RULES NON_EXPIRING CUSTOM_DATE",
+        names.OperationType: "MANUAL AUTOMATIC",
+        names.AwardType: "bill_regular bill_promotions line_item_regular line_item_promotions "
         "customer_promotions",
-        names.EVENT_TYPES: "POINTS_ADJUSTED ADJUSTMENT_REJECTED POINTS_EXPIRED POINTS_HELD "
+        names.EventType: "POINTS_ADJUSTED ADJUSTMENT_REJECTED POINTS_EXPIRED POINTS_HELD "
         "POINTS_RELEASED POINTS_CONVERTED",
     }
-    for values, expected in listed.items():
-        assert tuple(expected.split()) == values
+    for kind, expected in listed.items():
+        assert tuple(expected.split()) == get_args(kind)
 
 
 def test_the_defaults_of_a_request_are_those_of_the_contract() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,14 +57,14 @@ LABELS = st.fixed_dictionaries(
         "program_id": st.sampled_from(["acme", "default", "x"]),
         "request_id": ID,
         "currency": st.sampled_from(["points", "coins", "pearls"]),
-        "category": st.sampled_from(names.CATEGORIES),
+        "category": st.sampled_from(get_args(names.Category)),
         "reason": TEXT,
         "reason_code": TEXT,
         "comment": TEXT,
         "adjusted_by": TEXT,
         "source": TEXT,
         "source_id": TEXT,
-        "operation_type": st.sampled_from(names.OPERATION_TYPES),
+        "operation_type": st.sampled_from(get_args(names.OperationType)),
         "allow_negative": st.booleans(),
         "occurred_at": MOMENT.filter(lambda text: text[-1] != "0"),
         "metadata": st.dictionaries(TEXT, st.one_of(TEXT, st.integers(), st.none()), max_size=3),

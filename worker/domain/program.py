@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
-DECIMALS_MAX = 6
+from schemas.names import DECIMALS_MAX
 
 Period = Literal["month", "quarter", "year"]
 _PERIODS: Final[tuple[Period, ...]] = get_args(Period)

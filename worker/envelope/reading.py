@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from schemas import errors, names
+from schemas.faults import faults
+from schemas.identity import identity
 from schemas.reading import Unreadable, read_json
-from schemas.request import AdjustmentRequest, canonical, faults, identity
+from schemas.request import AdjustmentRequest, canonical
 from schemas.topology import bucket_key, bucket_of
 from worker.domain.outcome import Rejection
 from worker.store.transaction import RequestKey

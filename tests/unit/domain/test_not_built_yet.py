@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from schemas.names import OPERATIONS
+from schemas.names import Operation
 from tests.unit.domain.desk import Desk
 
 OTHER_OPERATIONS: dict[str, dict[str, Any]] = {
@@ -32,7 +32,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 
 def test_every_operation_but_adjust_is_among_those_refused() -> None:
-    assert {"ADJUST", *OTHER_OPERATIONS} == set(OPERATIONS)
+    assert {"ADJUST", *OTHER_OPERATIONS} == set(get_args(Operation))
 
 
 @pytest.mark.parametrize("operation", OTHER_OPERATIONS)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from schemas.request import AdjustmentRequest, canonical, read_json
+from schemas.reading import read_json
+from schemas.request import AdjustmentRequest, canonical
 
 
 def form(body: str) -> bytes:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.errors import INVALID_PAYLOAD, MISSING_MEMBER_ID, MISSING_REQUEST_ID
+from schemas.faults import faults
 from schemas.identity import Identity, identity
 from schemas.numbers import NumberText
 from schemas.reading import Unreadable
-from schemas.request import AdjustmentRequest, faults
+from schemas.request import AdjustmentRequest
 
 IDS = {"program_id", "member_id", "request_id"}
 

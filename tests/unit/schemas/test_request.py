@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from schemas import names, rules
 from schemas.export import json_schema
+from schemas.faults import faults
 from schemas.numbers import Amount, NumberText
-from schemas.request import AdjustmentRequest, faults, read_json
+from schemas.reading import read_json
+from schemas.request import AdjustmentRequest
 
 ID = {"request_id": "r", "member_id": "m"}
 
@@ -32,13 +34,13 @@ def refuse(document: object) -> list[dict[str, Any]]:
 
 # Values that JSON Schema can tell apart as well as the model can.
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "operation": st.sampled_from([*names.OPERATIONS, "ADD", 1]),
+    "operation": st.sampled_from([*get_args(names.Operation), "ADD", 1]),
     "points": st.sampled_from([5, 0, -5, "5", "0.0", "-5.5", "-0", "1e3", "", True, []]),
-    "category": st.sampled_from([*names.CATEGORIES, "OTHER"]),
-    "expiration_type": st.sampled_from([*names.EXPIRATION_TYPES, "NEVER"]),
+    "category": st.sampled_from([*get_args(names.Category), "OTHER"]),
+    "expiration_type": st.sampled_from([*get_args(names.ExpirationType), "NEVER"]),
     "expiration_date": st.sampled_from(["2030-12-31", "2030-12-31T00:00:00Z", "tomorrow", 5]),
     "award_id": st.sampled_from(["a", "", 1]),
-    "award_type": st.sampled_from([*names.AWARD_TYPES, "bill"]),
+    "award_type": st.sampled_from([*get_args(names.AwardType), "bill"]),
     "promotion_id": st.sampled_from(["p", ""]),
     "promotion_identifier": st.sampled_from(["p", "\n"]),
     "reverses": st.sampled_from(["r", {}]),
