@@ -93,7 +93,7 @@ class Door:
         )
         for item in publications:
             if item.exchange == dead(self._prefix):
-                self._metrics.dead_letters(item.routing_key).inc()
+                self._metrics.dead_letters.labels(item.routing_key).inc()
 
     @property
     def _exchange(self) -> str:

@@ -91,7 +91,7 @@ class Holder:
 
     def _tell(self, fault: PassingFault, size: int) -> None:
         cause = type(fault.__cause__).__name__
-        self._metrics.retries(cause).inc()
+        self._metrics.retries.labels(cause).inc()
         self._status.set_fault("postgres", str(fault), holder=self._name)
         _log.warning(
             "batch_held",

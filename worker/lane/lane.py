@@ -155,12 +155,12 @@ class Lane:
         publish_seconds: float,
     ) -> None:
         metrics = self._metrics
-        metrics.lane_batches(self._name).inc()
+        metrics.lane_batches.labels(self._name).inc()
         metrics.batch_size.observe(len(readings))
-        metrics.batch_seconds("transaction").observe(transaction_seconds)
-        metrics.batch_seconds("publish").observe(publish_seconds)
+        metrics.batch_seconds.labels("transaction").observe(transaction_seconds)
+        metrics.batch_seconds.labels("publish").observe(publish_seconds)
         metrics.duplicates.inc(applied.duplicates)
         for label, count in applied.outcomes.items():
-            metrics.requests(*label).inc(count)
+            metrics.requests.labels(*label).inc(count)
         for key, count in applied.letters.items():
-            metrics.dead_letters(key).inc(count)
+            metrics.dead_letters.labels(key).inc(count)
