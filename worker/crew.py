@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,6 @@ from worker.store.suspects import Suspects
 from worker.store.transaction import Books
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
     from datetime import datetime
 
     from worker.broker import Intake, Session
@@ -56,7 +56,7 @@ async def work(shared: Shared, session: Session) -> None:
     other exception is a bug, and ends the session first.
     """
     intakes, parts = await _open(shared, session)
-    tasks = [asyncio.create_task(part) for part in parts]
+    tasks = [asyncio.create_task(_run(part)) for part in parts]
     shared.metrics.session_up.set(1)
     shared.metrics.in_hand.set_function(lambda: sum(intake.in_hand for intake in intakes))
     shared.status.clear("rabbitmq")
@@ -83,9 +83,17 @@ async def work(shared: Shared, session: Session) -> None:
         raise failures[0]
 
 
-async def _open(
-    shared: Shared, session: Session
-) -> tuple[list[Intake], list[Coroutine[None, None, None]]]:
+class _Stopped(SessionLost):
+    """The worker stops, and what is being held goes back to the broker unacknowledged."""
+
+
+async def _run(part: Lane | Door) -> None:
+    """Run a lane or the door; one that had to let go of what it held has stopped in order."""
+    with suppress(_Stopped):
+        await part.run()
+
+
+async def _open(shared: Shared, session: Session) -> tuple[list[Intake], list[Lane | Door]]:
     """Open an intake and a publisher for the door and every lane, and put them to work."""
     settings, agreement = shared.settings, shared.agreement
     pause = partial(_pause, session, shared.stopping)
@@ -105,7 +113,7 @@ async def _open(
     for queue in [*queues, door(agreement.prefix)]:
         priority = consumer_priority(shared.worker_id, queue)
         intakes.append(await session.intake(queue, prefetch=agreement.prefetch, priority=priority))
-    parts: list[Coroutine[None, None, None]] = []
+    parts: list[Lane | Door] = []
     for partition, intake in enumerate(intakes[:-1]):
         caution.watch(intake)
         name = f"{agreement.generation}.{partition:03d}"
@@ -129,7 +137,7 @@ async def _open(
             owns_bucket=partial(_leads_to, partition, agreement.partitions),
             batch_max=settings.batch_max,
         )
-        parts.append(lane.run())
+        parts.append(lane)
     the_door = Door(
         intakes[-1],
         await session.publisher(),
@@ -142,7 +150,7 @@ async def _open(
         user=session.user,
         batch_max=settings.batch_max,
     )
-    parts.append(the_door.run())
+    parts.append(the_door)
     return intakes, parts
 
 
@@ -156,11 +164,7 @@ async def _declared_at(pool: Pool) -> datetime | None:
 
 
 async def _pause(session: Session, stopping: asyncio.Event, seconds: float) -> None:
-    """Wait; raises SessionLost as soon as the session is lost or the worker stops.
-
-    What is being held when the worker stops goes back to the broker, like everything else that is
-    not acknowledged.
-    """
+    """Wait; raises SessionLost as soon as the session is lost, _Stopped when the worker stops."""
     stop = asyncio.create_task(stopping.wait())
     try:
         waited_for: set[asyncio.Future[Any]] = {stop, session.lost}
@@ -170,4 +174,4 @@ async def _pause(session: Session, stopping: asyncio.Event, seconds: float) -> N
     if session.lost.done():
         raise session.lost.result()
     if stopping.is_set():
-        raise SessionLost("the worker stops")
+        raise _Stopped("the worker stops")

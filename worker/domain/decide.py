@@ -86,7 +86,29 @@ def reject(
 
 
 def conflict(member: Member, request_id: str, request: Request | None, now: datetime) -> Outcome:
-    """Return the answer to a request whose id another content has used up; it is not stored."""
+    """Return the answer to a request whose id another content has used up."""
+    rejection = Rejection(
+        errors.REQUEST_ID_CONFLICT,
+        "This request id was used before with other content; a corrected request needs a new id.",
+    )
+    return _unstored(member, request_id, request, rejection, now)
+
+
+def dry_run(member: Member, request_id: str, request: Request, now: datetime) -> Outcome:
+    """Return the answer to a dry run: not supported yet, and so neither carried out nor stored."""
+    rejection = checks.support(request, _OPERATIONS)
+    assert rejection is not None, "dry_run is not supported"
+    return _unstored(member, request_id, request, rejection, now)
+
+
+def _unstored(
+    member: Member,
+    request_id: str,
+    request: Request | None,
+    rejection: Rejection,
+    now: datetime,
+) -> Outcome:
+    """Return a refusal that uses up nothing: it repeats the member's sequence, makes no event."""
     return Outcome(
         request_id=request_id,
         operation=request.operation if request else None,
@@ -95,11 +117,7 @@ def conflict(member: Member, request_id: str, request: Request | None, now: date
         sequence=member.sequence,
         recorded_at=now,
         request=request,
-        rejection=Rejection(
-            errors.REQUEST_ID_CONFLICT,
-            "This request id was used before with other content; a corrected request needs a new"
-            " id.",
-        ),
+        rejection=rejection,
     )
 
 

@@ -118,11 +118,12 @@ class Reader:
             reading.letter = Letter(
                 errors.KILLED_THE_WORKER, "workers died over and over with this message in hand"
             )
-        if reading.letter is None:
-            self._validate(reading, document)
-        else:
-            reading.refusal = Rejection(reading.letter.key, f"{reading.letter.message}.")
+        if is_condemned or len(delivery.body) > self._body_bytes_max:
             reading.fingerprint = _of_the_body(delivery.body)
+        else:
+            self._validate(reading, document)
+        if reading.letter is not None:
+            reading.refusal = Rejection(reading.letter.key, f"{reading.letter.message}.")
         return reading
 
     def _unusable(self, delivery: Delivery) -> Letter | None:

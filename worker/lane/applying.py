@@ -116,31 +116,34 @@ class Applier:
         if key is None:
             return []
         member, now = members[key.member], times[key.member]
-        entries = known.get(key)
-        if entries is None:
-            request, refusal = reading.request, reading.refusal
-            if refusal is not None:
-                outcomes = [rules.reject(member, key.request_id, request, refusal, now)]
+        request, refusal, request_id = reading.request, reading.refusal, key.request_id
+        if entries := known.get(key):
+            fingerprint = entries[-1].fingerprint
+            assert fingerprint is not None, "a request's own outcome is the last that it caused"
+            if reading.has_fingerprint(fingerprint):
+                applied.duplicates += 1
+                return entries
+            outcomes, is_stored = [rules.conflict(member, request_id, request, now)], False
+        elif refusal is not None:
+            outcomes, is_stored = [rules.reject(member, request_id, request, refusal, now)], True
+        else:
+            assert request is not None, "what is neither refused nor valid has no key"
+            if request.dry_run:
+                outcomes, is_stored = [rules.dry_run(member, request_id, request, now)], False
             else:
-                assert request is not None, "what is neither refused nor valid has no key"
                 program = programs.get(key.program_id)
-                outcomes = rules.decide(program, member, key.request_id, request, now)
-            last = len(outcomes) - 1
-            entries = known[key] = [
-                writing.entry_of(outcome, key, step, reading.fingerprint if step == last else None)
-                for step, outcome in enumerate(outcomes)
-            ]
+                outcomes = rules.decide(program, member, request_id, request, now)
+                is_stored = True
+        last = len(outcomes) - 1
+        entries = [
+            writing.entry_of(outcome, key, step, reading.fingerprint if step == last else None)
+            for step, outcome in enumerate(outcomes)
+        ]
+        applied.outcomes[_label(outcomes[-1])] += 1
+        if is_stored:
+            known[key] = entries
             fresh += entries
-            applied.outcomes[_label(outcomes[-1])] += 1
-            return entries
-        fingerprint = entries[-1].fingerprint
-        assert fingerprint is not None, "a request's own outcome is the last that it caused"
-        if reading.has_fingerprint(fingerprint):
-            applied.duplicates += 1
-            return entries
-        outcome = rules.conflict(member, key.request_id, reading.request, now)
-        applied.outcomes[_label(outcome)] += 1
-        return [writing.entry_of(outcome, key, 0, reading.fingerprint)]
+        return entries
 
     def _answer(self, reading: Reading, entries: Sequence[Entry], applied: Applied) -> None:
         """Add what is to be published for a message: events, reply, dead letter, in this order.

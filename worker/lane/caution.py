@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.broker import SessionLost
 from worker.store.faults import PassingFault
 
 if TYPE_CHECKING:
@@ -85,8 +86,11 @@ class Caution:
                     _log.warning("suspect_tried_again", queue=delivery.queue, deaths=deaths)
                 try:
                     yield deaths >= self._deaths_max
-                finally:
+                except (SessionLost, asyncio.CancelledError):
                     await self._clear(delivery.queue, digest)
+                    raise
+                # After any other exception the worker ends: that is a death like others.
+                await self._clear(delivery.queue, digest)
             finally:
                 self._alone -= 1
                 self._changed.notify_all()

@@ -10,7 +10,6 @@ Anything else is a bug and is not caught.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,8 +47,15 @@ _TIMED_OUT = (
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    # What the server says when it has run out of transaction numbers: no request's fault.
+    asyncpg.ProgramLimitExceededError,
     TimeoutError,
-    asyncio.TimeoutError,
+)
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidParameterValueError,  # SET ROLE to a role that is missing.
 )
 _PASSING = (
     OSError,
@@ -60,20 +66,15 @@ _PASSING = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TransactionRollbackError,  # Deadlock, serialization failure.
     asyncpg.InvalidTransactionStateError,
+    asyncpg.InvalidCachedStatementError,
     asyncpg.UniqueViolationError,  # Of our own keys: another worker was faster.
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
     asyncpg.ObjectInUseError,
 )
-_REFUSED = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-)
 _OF_THE_REQUEST = (
-    asyncpg.DataError,  # Also what asyncpg itself cannot encode.
+    asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
     UnicodeEncodeError,
     OverflowError,
 )
@@ -81,22 +82,33 @@ _OF_THE_REQUEST = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what the driver raises as one of our faults, the cause kept; let bugs through."""
+    """Raise what the driver raises as a PassingFault, the cause kept; let bugs through."""
     try:
         yield
     except _TIMED_OUT as error:
         raise PassingFault(error, timed_out=True) from error
-    except asyncpg.InvalidCachedStatementError as error:
-        raise PassingFault(error) from error
-    except _OF_THE_REQUEST as error:
-        if isinstance(error, asyncpg.UniqueViolationError):
-            raise PassingFault(error) from error
-        rule = getattr(error, "constraint_name", None) or "data type"
-        raise RequestFault(error, rule) from error
     except _REFUSED as error:
         raise RefusedFault(error) from error
     except _PASSING as error:
-        # What asyncpg cannot encode is an InterfaceError as well as a ValueError.
-        if isinstance(error, ValueError):
-            raise RequestFault(error, "data type") from error
         raise PassingFault(error) from error
+
+
+@contextmanager
+def blamed() -> Iterator[None]:
+    """Raise what only the data of the batch can have caused as a RequestFault.
+
+    For the batch's own statements alone: the same errors while a connection is being prepared say
+    something about the database, and nobody's request may be refused for that.
+    """
+    try:
+        yield
+    except asyncpg.UniqueViolationError:
+        raise
+    except asyncpg.InterfaceError as error:
+        # What asyncpg cannot encode is an InterfaceError as well as a ValueError.
+        if not isinstance(error, ValueError):
+            raise
+        raise RequestFault(error, "data type") from error
+    except _OF_THE_REQUEST as error:
+        rule = getattr(error, "constraint_name", None) or "data type"
+        raise RequestFault(error, rule) from error

@@ -15,7 +15,7 @@ import asyncpg
 from worker.domain.program import Program, from_document
 from worker.domain.wallet import Lot, Member, Wallet
 from worker.store.entry import Entry
-from worker.store.faults import translated
+from worker.store.faults import PassingFault, blamed, translated
 from worker.store.statements import statement
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Books:
         with translated():
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
-                    yield Transaction(cast("asyncpg.Connection", connection), self._programs)
+                    with blamed():
+                        yield Transaction(cast("asyncpg.Connection", connection), self._programs)
             except asyncpg.ReadOnlySQLTransactionError:
                 # The primary has become a standby: find the new one.
                 await self._pool.expire_connections()
@@ -107,7 +108,8 @@ class Transaction:
     ) -> tuple[datetime, dict[str, Program]]:
         """Return the database's time after the locks and the programmes that exist.
 
-        One version of each programme serves the whole batch.
+        One version of each programme serves the whole batch. Raises PassingFault for a document
+        that this version of the worker does not know.
         """
         row = await self._connection.fetchrow(statement("clock_and_programs"), list(program_ids))
         assert row is not None, "an aggregate returns one row"
@@ -118,7 +120,11 @@ class Transaction:
                 document = await self._connection.fetchval(
                     statement("read_program"), program_id, version
                 )
-                program = from_document(program_id, version, document)
+                try:
+                    program = from_document(program_id, version, document)
+                except ValueError as error:
+                    # A newer version of the worker may know it; nothing may be decided without it.
+                    raise PassingFault(error) from error
                 self._programs[program_id] = program
             programs[program_id] = program
         return row["now"], programs

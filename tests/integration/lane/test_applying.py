@@ -451,3 +451,26 @@ async def test_a_reading_without_a_request_or_a_refusal_cannot_be(desk: Desk) ->
         if reading.key is not None:
             assert (reading.request is None) <= (reading.refusal is not None)
             assert len(reading.fingerprint) == 33
+
+
+async def test_a_dry_run_is_answered_and_uses_up_nothing(
+    desk: Desk, owner: asyncpg.Connection
+) -> None:
+    applied = await desk.apply(request("r", 5, dry_run=True))
+    (outcome,) = documents(applied)
+    assert (outcome["status"], outcome["error"]["key"]) == ("REJECTED", "invalid_payload")
+    assert [item["field"] for item in outcome["error"]["details"]] == ["dry_run"]
+    assert events(applied) == []
+    assert await owner.fetchval("SELECT count(*) FROM points.journal") == 0
+    (outcome,) = await desk.outcomes(request("r", 5))
+    assert (outcome["status"], outcome["sequence"]) == ("APPLIED", 1)
+
+
+async def test_the_same_content_is_a_repeat_also_where_its_properties_are_wrong(
+    desk: Desk,
+) -> None:
+    """AMQP properties have no part in what a request is."""
+    (first,) = await desk.outcomes(request("r", 5))
+    again = await desk.apply(delivered(request("r", "5.0"), content_type="text/plain"))
+    assert documents(again) == [first]
+    assert again.letters == {"unsupported_content_type": 1}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -19,6 +19,7 @@ from tests.inside import Desk, Gate, delivered, request, waiting
 from tests.waiting import until
 from tests.workers import WorkerProcess
 from worker.broker import Delivery
+from worker.domain import decide
 from worker.lane.caution import Caution, _digest
 from worker.store.suspects import Suspects
 
@@ -293,3 +294,26 @@ async def test_a_worker_that_is_killed_leaves_the_mark_and_its_successor_condemn
         ]
         assert await crew.depth(crew.name("dead")) == 1
         assert await marks(owner) == 0
+
+
+async def test_a_bug_over_a_message_is_a_death_like_others(
+    crew: Crew, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a request that raises would end one worker after the other for ever."""
+
+    def raises(*_: object) -> NoReturn:
+        raise KeyError("as the test wants it")
+
+    await crew.send(request("bad", 1, LEFT))
+    await crew.return_often(lane_queue(crew, 0), DELIVERIES_MIN)
+    with monkeypatch.context() as patched:
+        patched.setattr(decide, "decide", raises)
+        for deaths in range(1, 1 + DEATHS_MAX):
+            with pytest.raises(KeyError):
+                async with crew.running():
+                    await until(crew.sessions[-1].lost.done, what="the worker's end")
+            assert await owner.fetchval("SELECT tries FROM points.suspects") == deaths
+        async with crew.running():
+            (event,) = await crew.taken(crew.events, 1)
+    assert data_of(event)["error"]["key"] == "killed_the_worker"
+    assert await marks(owner) == 0

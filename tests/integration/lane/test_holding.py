@@ -158,7 +158,7 @@ async def test_a_fault_that_passes_holds_the_whole_batch_until_it_has_passed(
     assert held.sizes == [5] * 5
     assert held.pauses == [0.5, 1, 2, 3]
     assert held.told == ["postgres"] * 4
-    assert held.status.ready
+    assert not held.status.faults()
     assert sum(held.retries().values()) == 4
 
 
@@ -170,7 +170,7 @@ async def test_a_batch_that_takes_too_long_is_halved_and_stays_in_order(
     await owner.execute(RAISING.format(times=2, code=code))
     check_batch(await held.apply(*BATCH))
     assert held.sizes == [5, 2, 1, 1, 3]
-    assert held.status.ready
+    assert not held.status.faults()
 
 
 async def test_a_request_alone_that_takes_too_long_is_tried_again(
@@ -320,7 +320,7 @@ async def test_a_batch_is_forgotten_when_its_session_ends_meanwhile(
         await held.apply(*BATCH)
     await owner.execute(CALM)
     assert await owner.fetchval("SELECT count(*) FROM points.members") == 0
-    assert held.status.ready
+    assert not held.status.faults()
     held.when_paused = None
     check_batch(await held.apply(*BATCH))
 

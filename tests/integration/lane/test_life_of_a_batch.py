@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from schemas.topology import bucket_key
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import Desk, Gate, request
 from tests.waiting import until
@@ -50,7 +51,7 @@ async def test_the_next_batch_commits_while_the_last_is_published_and_is_not_pub
     async with crew.running():
         await crew.send(*requests(1, 6))
         await committed(owner, 2)
-        await until(lambda: not crew.status.ready, what="the publication is refused")
+        await until(crew.status.faults, what="the publication is refused")
         assert [fault.condition for fault in crew.status.faults()] == ["publish"]
         seen = await crew.taken(crew.events, 4)
         assert set(ids_of(seen)) == {"r1"}
@@ -59,7 +60,7 @@ async def test_the_next_batch_commits_while_the_last_is_published_and_is_not_pub
         assert len(await crew.taken(crew.replies, 1)) == 1
         await crew.empty(full)
         assert firsts(await crew.taken(full, 6)) == [f"r{n}" for n in range(1, 7)]
-        await until(lambda: crew.status.ready, what="the worker is ready again")
+        await until(lambda: not crew.status.faults(), what="the worker is ready again")
         await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
 
 
@@ -80,7 +81,7 @@ async def test_from_the_first_refused_event_on_everything_comes_again_in_order(
             await until(lambda: crew.counted("in_hand") == 5, what="all have come")
             await gate.open()
             await committed(owner, 5)
-            await until(lambda: not crew.status.ready, what="the publication is refused")
+            await until(crew.status.faults, what="the publication is refused")
             await crew.empty(full)
             await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
         (refusal,) = await crew.taken(full, 1)
@@ -99,7 +100,7 @@ async def test_nothing_is_acknowledged_before_its_events_are_taken(
     async with crew.running():
         await crew.send(*requests(1, 2))
         await committed(owner, 2)
-        await until(lambda: not crew.status.ready, what="the publication is refused")
+        await until(crew.status.faults, what="the publication is refused")
         assert crew.counted("in_hand") == 2
         # A worker that dies now leaves the requests to its successor.
         crew.sessions[-1]._consuming.abort()
@@ -125,7 +126,7 @@ async def test_a_session_that_abandoned_a_publication_publishes_nothing_more(
         async with crew.running():
             await crew.send(*requests(1, 4))
             await committed(owner, 2)
-            await until(lambda: not crew.status.ready, what="the publication is refused")
+            await until(crew.status.faults, what="the publication is refused")
             await crew.empty(full)
             crew.sessions[0]._consuming.abort()
             events = await crew.taken(full, lambda found: len(firsts(found)) >= 4)
@@ -141,7 +142,7 @@ async def test_after_a_lost_connection_everything_comes_again_in_order_in_the_ne
     async with crew.running():
         await crew.send(*requests(1, 12))
         await committed(owner, 2)
-        await until(lambda: not crew.status.ready, what="the publication is refused")
+        await until(crew.status.faults, what="the publication is refused")
         getattr(crew.sessions[0], which).abort()
         await crew.empty(full)
         events = await crew.taken(full, lambda found: len(firsts(found)) >= 12)
@@ -164,7 +165,7 @@ async def test_a_lane_that_fails_ends_the_whole_session(
         await committed(owner, 1)
         await crew.sessions[0]._publishers[0]._channel.amqp.close()
         await until(lambda: len(crew.sessions) == 2, what="another session")
-        await until(lambda: crew.status.ready, what="a ready worker")
+        await until(lambda: not crew.status.faults(), what="a ready worker")
         await crew.send(*requests(2, 2))
         events = await crew.taken(crew.events, lambda found: "r2" in ids_of(found))
         assert firsts(events) == ["r1", "r2"]
@@ -185,7 +186,7 @@ async def test_what_a_request_caused_is_published_again_with_it_in_the_next_sess
     async with crew.running():
         await crew.send(request("d", -3))
         await committed(owner, 4)
-        await until(lambda: not crew.status.ready, what="the publication is refused")
+        await until(crew.status.faults, what="the publication is refused")
         crew.sessions[0]._consuming.abort()
         await crew.empty(full)
         again = await crew.taken(full, 2)
@@ -225,3 +226,20 @@ async def test_a_worker_that_stops_finishes_what_it_has_taken_and_returns_the_re
     async with crew.running():
         assert firsts(await crew.taken(full, 7)) == [f"r{n}" for n in range(3, 10)]
     assert await owner.fetchval("SELECT balance FROM points.wallets") == 45
+
+
+async def test_a_door_that_is_held_keeps_no_lane_from_finishing_when_the_worker_stops(
+    crew: Crew, owner: asyncpg.Connection, database_url: str
+) -> None:
+    key = bucket_key("held")
+    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
+    await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
+    async with Gate(owner, database_url) as gate, crew.running() as stopping:
+        await crew.send(request("waits", 1, "held"))
+        await until(crew.status.faults, what="the door holds it")
+        await crew.send(request("gate", 1))
+        await gate.held()
+        stopping.set()
+        await gate.open()
+    assert ids_of(await crew.taken(crew.events, 1)) == ["gate"]
+    assert await crew.depth(crew.name("door")) == 1

@@ -13,9 +13,14 @@ EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
 END
 $$;
+-- Since version 16, who makes a role belongs to it but may not act as it.
 DO $$
+DECLARE
+    needed text := CASE
+        WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER'
+    END;
 BEGIN
-    IF NOT pg_has_role(CURRENT_USER, 'points_worker', 'MEMBER') THEN
+    IF NOT pg_has_role(CURRENT_USER, 'points_worker', needed) THEN
         EXECUTE format('GRANT points_worker TO %I', CURRENT_USER);
     END IF;
 END

@@ -3,7 +3,14 @@
 SELECT
     current_setting('server_version') AS version,
     current_user::text AS login,
-    role.oid IS NOT NULL AND pg_has_role(current_user, role.oid, 'MEMBER') AS can_take_role,
+    role.oid IS NOT NULL AND pg_has_role(
+        current_user, role.oid,
+        -- Since version 16, who belongs to a role may not always act as it.
+        CASE
+            WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET'
+            ELSE 'MEMBER'
+        END
+    ) AS can_take_role,
     CASE WHEN role.oid IS NOT NULL AND journal.oid IS NOT NULL THEN
         has_table_privilege(role.oid, journal.oid, 'UPDATE, DELETE, TRUNCATE')
         OR has_any_column_privilege(role.oid, journal.oid, 'UPDATE')
