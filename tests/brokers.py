@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
-from worker.broker import Publication, PublishRules, Session
+from worker.broker import Publication, PublishRules, Session, open_session
 from worker.broker.topology import DELIVERY_LIMIT
 
 if TYPE_CHECKING:
@@ -15,14 +15,33 @@ if TYPE_CHECKING:
     from worker.broker import Delivery, Intake, WireConnection
 
 QUICK = PublishRules(
-    confirm_timeout_seconds=20, retry_delay_seconds_min=0.02, retry_delay_seconds_max=0.1
+    confirm_timeout_seconds=20,
+    retry_delay_seconds_min=0.02,
+    retry_delay_seconds_max=0.1,
+    reply_attempts_max=3,
 )
+HEARTBEAT_SECONDS = 10
 
 
 class Opener(Protocol):
     async def __call__(
-        self, url: str | None = None, *, rules: PublishRules = QUICK, heartbeat_seconds: int = 10
+        self,
+        url: str | None = None,
+        *,
+        rules: PublishRules = QUICK,
+        heartbeat_seconds: int = HEARTBEAT_SECONDS,
     ) -> Session: ...
+
+
+async def session_at(url: str, worker_id: str, *, timeout_seconds: float = 10) -> Session:
+    """Open a session that nobody closes for the test."""
+    return await open_session(
+        url,
+        worker_id=worker_id,
+        rules=QUICK,
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+        timeout_seconds=timeout_seconds,
+    )
 
 
 class Setup:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import structlog
 
 from worker import __version__
+from worker.backoff import delays
 from worker.broker import (
     BrokerRefused,
     BrokerUnreachable,
@@ -21,18 +22,18 @@ from worker.broker import (
     open_session,
 )
 from worker.crew import Shared, work
-from worker.exits import EXIT_OK, EXIT_TRY_AGAIN, EXIT_UNREACHABLE
+from worker.exits import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, EXIT_UNREACHABLE
 from worker.observe import http, logging
 from worker.observe.metrics import Metrics
 from worker.observe.status import Status
 from worker.readiness import NotReady, check, set_up
+from worker.settings import BadSettings, Settings, variable_of
 from worker.store.faults import PassingFault
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
-    from worker.settings import Settings
     from worker.store.agreement import Agreement
 
 _log = structlog.get_logger("worker.app")
@@ -41,20 +42,38 @@ _log = structlog.get_logger("worker.app")
 async def run(settings: Settings, *, setup: bool = False) -> int:
     """Run one worker until it is told to stop; return the exit code.
 
-    With `setup` the database is migrated and the topology declared first. Raises what is a bug.
+    With `setup` the database is migrated and the topology declared first. Raises BadSettings where
+    the health pages cannot be served. A bug is logged, with its traceback, and ends with EXIT_BUG.
     """
     worker_id = f"{os.uname().nodename}-{os.getpid()}"
     logging.configure(
         settings.log_level, settings.log_format, worker_id=worker_id, version=__version__
     )
+    try:
+        return await _run(settings, worker_id, setup=setup)
+    except BadSettings:
+        raise
+    except Exception:  # noqa: BLE001 - whoever looks for the cause finds it in the log.
+        _log.exception("bug")
+        return EXIT_BUG
+
+
+async def _run(settings: Settings, worker_id: str, *, setup: bool) -> int:
     status = Status()
     metrics = Metrics(__version__)
     stopping = asyncio.Event()
     _listen_for_signals(stopping, status, settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(
-            http.serve(settings.http_host, settings.http_port, status, metrics.registry)
-        )
+        pages = http.serve(settings.http_host, settings.http_port, status, metrics.registry)
+        try:
+            await stack.enter_async_context(pages)
+        except OSError as error:
+            fault = (
+                f"{variable_of('http_port')}={settings.http_port} cannot be served on"
+                f" {variable_of('http_host')}={settings.http_host} ({error.strerror}): choose"
+                " another port, or 0 for none."
+            )
+            raise BadSettings([fault]) from error
         try:
             agreement = await _unless_stopped(stopping, _prepare(settings, status, setup=setup))
         except NotReady as error:
@@ -80,7 +99,7 @@ async def run(settings: Settings, *, setup: bool = False) -> int:
 async def _prepare(settings: Settings, status: Status, *, setup: bool) -> Agreement:
     """Wait for the servers, set them up if asked to, and return what the workers agreed on."""
     deadline = asyncio.get_running_loop().time() + settings.connect_timeout_seconds
-    delay_seconds = settings.retry_delay_seconds_min
+    waits = _waits(settings)
     while True:
         try:
             if setup:
@@ -88,6 +107,7 @@ async def _prepare(settings: Settings, status: Status, *, setup: bool) -> Agreem
             return await check(settings)
         except (PassingFault, BrokerUnreachable, SessionLost) as error:
             server = "postgres" if isinstance(error, PassingFault) else "rabbitmq"
+            delay_seconds = next(waits)
             if asyncio.get_running_loop().time() + delay_seconds > deadline:
                 raise NotReady(
                     f"{server} was not reachable within {settings.connect_timeout_seconds:g} s:"
@@ -97,14 +117,17 @@ async def _prepare(settings: Settings, status: Status, *, setup: bool) -> Agreem
             status.set_fault("starting", f"waiting for {server}: {error}")
             _log.warning("waiting_for_server", server=server, reason=str(error))
         await asyncio.sleep(delay_seconds)
-        delay_seconds = min(2 * delay_seconds, settings.retry_delay_seconds_max)
+
+
+def _waits(settings: Settings) -> Iterator[float]:
+    return delays(settings.retry_delay_seconds_min, settings.retry_delay_seconds_max)
 
 
 async def _supervise(shared: Shared) -> None:
     """Open a session, work, and open another when it is lost, until told to stop."""
     settings, status = shared.settings, shared.status
     loop = asyncio.get_running_loop()
-    delay_seconds = settings.retry_delay_seconds_min
+    waits = _waits(settings)
     while not shared.stopping.is_set():
         try:
             session = await _open_session(shared)
@@ -124,12 +147,11 @@ async def _supervise(shared: Shared) -> None:
                 shared.metrics.session_up.set(0)
                 await session.close()
             if loop.time() - began > settings.retry_delay_seconds_max:
-                delay_seconds = settings.retry_delay_seconds_min
+                waits = _waits(settings)
         with suppress(TimeoutError):
             # Workers that lost the same broker do not come back all at once.
-            jittered = delay_seconds * random.uniform(0.5, 1)  # noqa: S311
+            jittered = next(waits) * random.uniform(0.5, 1)  # noqa: S311
             await asyncio.wait_for(shared.stopping.wait(), jittered)
-        delay_seconds = min(2 * delay_seconds, settings.retry_delay_seconds_max)
 
 
 async def _open_session(shared: Shared) -> Session:
@@ -148,14 +170,19 @@ async def _open_session(shared: Shared) -> Session:
     return await open_session(
         settings.amqp_url.get_secret_value(),
         worker_id=shared.worker_id,
-        rules=PublishRules(
-            confirm_timeout_seconds=settings.confirm_timeout_seconds,
-            retry_delay_seconds_min=settings.retry_delay_seconds_min,
-            retry_delay_seconds_max=settings.retry_delay_seconds_max,
-            reply_attempts_max=settings.reply_attempts_max,
-        ),
+        rules=publish_rules(settings),
         tell=hear,
         heartbeat_seconds=settings.heartbeat_seconds,
+    )
+
+
+def publish_rules(settings: Settings) -> PublishRules:
+    """Return what the settings say about publishing."""
+    return PublishRules(
+        confirm_timeout_seconds=settings.confirm_timeout_seconds,
+        retry_delay_seconds_min=settings.retry_delay_seconds_min,
+        retry_delay_seconds_max=settings.retry_delay_seconds_max,
+        reply_attempts_max=settings.reply_attempts_max,
     )
 
 

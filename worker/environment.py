@@ -1,7 +1,6 @@
 """Finds settings in environment variables and files, and says in plain words what is wrong there.
 
-Everything here works on the mapping it is given; `worker.settings` declares the settings and alone
-reads the process's environment.
+Everything here works on the mapping that it is given; `worker.settings` declares the settings.
 """
 
 from __future__ import annotations

@@ -6,13 +6,11 @@ from worker.broker import BrokerRefused, WireConnection, open_connection
 from worker.broker.errors import TopologyDiffers
 from worker.broker.topology import Topology, declare, verify
 from worker.exits import EXIT_BAD_CONFIGURATION
-from worker.settings import Settings, variable_of
-from worker.store.agreement import Agreement, read_agreement_of, record_agreement
+from worker.settings import PARTITIONS_DEFAULT, PREFETCH_DEFAULT, Settings, variable_of
+from worker.store.agreement import Agreement, read_agreement, record_agreement
 from worker.store.faults import RefusedFault
 from worker.store.migrate import EditedMigration, migrate, missing_migrations
-
-PARTITIONS_DEFAULT = 8
-PREFETCH_DEFAULT = 1000
+from worker.store.pool import check_role, connected
 
 
 class NotReady(Exception):
@@ -31,7 +29,7 @@ async def set_up(settings: Settings) -> tuple[list[str], Agreement]:
     try:
         applied = await migrate(settings.database_url.get_secret_value())
     except (EditedMigration, RefusedFault) as error:
-        raise NotReady(_sentence(error)) from error
+        raise NotReady(sentence(error)) from error
     return applied, await declare_topology(settings)
 
 
@@ -40,7 +38,7 @@ async def declare_topology(settings: Settings) -> Agreement:
 
     Raises as `set_up` does.
     """
-    await _check_migrations(settings)
+    await check_migrated(settings)
     partitions = settings.partitions or PARTITIONS_DEFAULT
     prefetch = settings.prefetch or PREFETCH_DEFAULT
     database_url = settings.database_url.get_secret_value()
@@ -59,15 +57,19 @@ async def declare_topology(settings: Settings) -> Agreement:
 
 
 async def check(settings: Settings) -> Agreement:
-    """Return what the workers of this broker agree on, if a worker can start; change nothing.
+    """Return what the workers of this database agreed on, if one can start; change nothing.
 
     Raises as `set_up` does.
     """
-    await _check_migrations(settings)
-    agreement = await read_agreement_of(settings.database_url.get_secret_value())
-    if agreement is None:
-        raise NotReady("the topology is not declared yet: run `points-worker topology declare`")
+    agreement = await agreed(settings)
     _check_agreement(settings, agreement)
+    try:
+        await check_role(settings.database_url.get_secret_value())
+    except RefusedFault as error:
+        raise NotReady(
+            f"{error}: run `points-worker migrate` as a user that may create roles, and grant"
+            " points_worker to the user of DATABASE_URL."
+        ) from error
     connection = await _connect(settings)
     try:
         faults = await verify(connection, _topology(agreement))
@@ -78,13 +80,34 @@ async def check(settings: Settings) -> Agreement:
     return agreement
 
 
-async def _check_migrations(settings: Settings) -> None:
+async def check_migrated(settings: Settings) -> None:
+    """Refuse a database that lacks a migration. Raises NotReady, or PassingFault if it is away."""
     try:
         missing = await missing_migrations(settings.database_url.get_secret_value())
     except (EditedMigration, RefusedFault) as error:
-        raise NotReady(_sentence(error)) from error
+        raise NotReady(sentence(error)) from error
     if missing:
-        raise NotReady(f"the database lacks migration {missing[0]}: run `points-worker migrate`")
+        raise NotReady(f"The database lacks migration {missing[0]}: run `points-worker migrate`.")
+
+
+async def agreed(settings: Settings) -> Agreement:
+    """Return what the workers of this database agreed on.
+
+    Raises as `check_migrated` does, and NotReady where nothing was declared yet.
+    """
+    await check_migrated(settings)
+    async with connected(settings.database_url.get_secret_value()) as connection:
+        agreement = await read_agreement(connection)
+    if agreement is None:
+        raise NotReady("The topology is not declared yet: run `points-worker topology declare`.")
+    return agreement
+
+
+def sentence(error: EditedMigration | RefusedFault) -> str:
+    """Say what keeps a worker from using a database that answers."""
+    if isinstance(error, RefusedFault):
+        return f"Postgres refuses the user or database of DATABASE_URL: {error}"
+    return str(error)
 
 
 def _topology(agreement: Agreement) -> Topology:
@@ -99,23 +122,17 @@ def _check_agreement(settings: Settings, agreement: Agreement) -> None:
         "prefetch": settings.prefetch,
     }
     for name, value in wanted.items():
-        agreed = getattr(agreement, name)
-        if value is not None and value != agreed:
+        recorded = getattr(agreement, name)
+        if value is not None and value != recorded:
             raise NotReady(
                 f"{variable_of(name)} is {value}, but the workers of this database agreed on"
-                f" {agreed}: unset it or set it to {agreed}"
+                f" {recorded}: unset it or set it to {recorded}."
             )
     if settings.batch_max > agreement.prefetch:
         raise NotReady(
             f"{variable_of('batch_max')} is {settings.batch_max}, but a lane holds"
-            f" {agreement.prefetch} messages at most: lower it"
+            f" {agreement.prefetch} messages at most: lower it."
         )
-
-
-def _sentence(error: EditedMigration | RefusedFault) -> str:
-    if isinstance(error, RefusedFault):
-        return f"Postgres refuses the user or database of DATABASE_URL: {error}"
-    return str(error)
 
 
 async def _connect(settings: Settings) -> WireConnection:

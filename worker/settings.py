@@ -1,19 +1,20 @@
 """Every setting of the worker: its name, unit, bounds and default.
 
-Nothing else reads the environment. A setting comes from an environment variable, or from the file
-that the same variable with ``_FILE`` behind it names, so that orchestrators can mount secrets. An
-empty variable counts as absent, as compose files leave them.
+Nothing else reads a setting from the environment. A setting comes from an environment variable, or
+from the file that the same variable with ``_FILE`` behind it names, so that orchestrators can mount
+secrets. An empty variable counts as absent, as compose files leave them.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from schemas.names import DEFAULT_PREFIX
 from worker import environment
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat = Literal["auto", "console", "json"]
+
+# What the first declaration takes where it is not told; it stands in no setting's default, because
+# from then on what is recorded counts.
+PARTITIONS_DEFAULT: Final = 8
+PREFETCH_DEFAULT: Final = 1_000
 
 # The broker keeps names that begin with "amq." for itself; 64 characters leave room for the
 # longest name that is made from the prefix.
@@ -81,22 +87,22 @@ class Settings(BaseSettings):
         description="console for people, json for machines, auto: console on a terminal.",
     )
     prefix: str = Field(
-        default="points",
+        default=DEFAULT_PREFIX,
         description="What the names of all exchanges and queues begin with.",
     )
     partitions: int | None = Field(
         default=None,
         ge=1,
         le=256,
-        description="Number of lanes; used at the first declaration only, which takes 8 by default"
-        " and records it for all workers.",
+        description="Number of lanes; used at the first declaration only, which takes"
+        f" {PARTITIONS_DEFAULT} by default and records it for all workers.",
     )
     prefetch: int | None = Field(
         default=None,
         ge=1,
         le=65_535,
         description="Messages that one lane may hold unacknowledged; used at the first declaration"
-        " only, which takes 1000 by default and records it for all workers.",
+        f" only, which takes {PREFETCH_DEFAULT} by default and records it for all workers.",
     )
     batch_max: int = Field(
         default=500, ge=1, le=10_000, description="The most requests in one transaction."

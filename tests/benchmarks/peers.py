@@ -17,8 +17,9 @@ import aio_pika
 import asyncpg
 
 from schemas import topology
+from tests.brokers import session_at
 from tests.scene import PARTITIONS
-from worker.broker import Intake, Publication, Publisher, SessionLost, open_session
+from worker.broker import Intake, Publication, Publisher, SessionLost
 
 PREFETCH = 1000
 BATCH_MAX = 500
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS peer_journal (
 
 async def relay(amqp_url: str, prefix: str) -> None:
     """Take, republish, await the confirms, acknowledge; until the broker goes or we are killed."""
-    session = await open_session(amqp_url, worker_id="relay")
+    session = await session_at(amqp_url, "relay")
     lanes = [
         (await session.intake(queue, prefetch=PREFETCH), await session.publisher())
         for queue in _queues(prefix)

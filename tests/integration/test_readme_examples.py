@@ -195,7 +195,7 @@ async def test_every_command_to_look_and_act_by_hand_ends_well(reader: Reader) -
 async def follows_one_event(reader: Reader, line: str) -> None:
     """Run the line with an end, for it would follow the events for ever."""
     events = events_exchange(reader.scene.prefix)
-    ending = line.replace(" tail ", " tail --count 1 ")
+    ending = line.replace(" tail ", " tail --limit 1 ")
     with reader.starts("sh", "-c", f"exec {ending}") as tail:
         await until(
             lambda: events in tail.said() or tail.process.poll() is not None,

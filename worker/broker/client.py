@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from worker.broker.connection import WireConnection
 
 _PREFETCH = 200
+_ONCE = PublishRules(
+    confirm_timeout_seconds=30,
+    retry_delay_seconds_min=0.1,
+    retry_delay_seconds_max=5,
+    reply_attempts_max=1,
+)
 
 
 class QueueCount(NamedTuple):
@@ -46,8 +52,7 @@ async def publish_once(connection: WireConnection, publication: Publication) -> 
     def fail(error: SessionLost) -> None:
         publisher.lose(error)
 
-    rules = PublishRules(reply_attempts_max=1)
-    publisher = Publisher(connection.user, rules, fail, refused=lambda _: None)
+    publisher = Publisher(connection.user, _ONCE, fail, refused=lambda _: None)
     await publisher.open(connection)
     try:
         report = await publisher.publish([publication])

@@ -99,7 +99,7 @@ class WireConnection(aio_pika.Connection):
 
 
 async def open_connection(
-    url: str, *, name: str, heartbeat_seconds: int = 10, timeout_seconds: float = 10
+    url: str, *, name: str, heartbeat_seconds: int, timeout_seconds: float = 10
 ) -> WireConnection:
     """Connect to the broker under a name that its management pages show.
 

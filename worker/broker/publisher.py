@@ -12,6 +12,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from worker.backoff import delays
 from worker.broker.confirms import REFUSED, RETURNED, TAKEN, Confirms
 from worker.broker.connection import WireChannel, WireConnection, open_channel, reason_of
 from worker.broker.encoding import encode_publication
@@ -31,10 +32,10 @@ _DIRECT_REPLY_TO: Final = "amq.rabbitmq.reply-to."
 class PublishRules:
     """How long and how often to try; seconds, and attempts including the first."""
 
-    confirm_timeout_seconds: float = 30
-    retry_delay_seconds_min: float = 0.1
-    retry_delay_seconds_max: float = 5
-    reply_attempts_max: int = 3
+    confirm_timeout_seconds: float
+    retry_delay_seconds_min: float
+    retry_delay_seconds_max: float
+    reply_attempts_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Publisher:
         """Return the refused replies, the number of refusals, and of replies returned."""
         replies: list[_Sent] = []
         refusals = returned = 0
-        delay_seconds = self._rules.retry_delay_seconds_min
+        waits = delays(self._rules.retry_delay_seconds_min, self._rules.retry_delay_seconds_max)
         while batch:
             owed: list[_Sent] = []
             for sent, verdict in zip(batch, await self._send(batch), strict=True):
@@ -140,8 +141,7 @@ class Publisher:
                 refusals += 1
                 exchange = owed[0].publication.exchange
                 self._refused(f"RabbitMQ does not take what is published to {exchange}.")
-                await self._pause(delay_seconds)
-                delay_seconds = min(delay_seconds * 2, self._rules.retry_delay_seconds_max)
+                await self._pause(next(waits))
         if refusals:
             self._refused(None)
         return replies, refusals, returned

@@ -132,9 +132,9 @@ async def open_session(
     url: str,
     *,
     worker_id: str,
-    rules: PublishRules | None = None,
+    rules: PublishRules,
+    heartbeat_seconds: int,
     tell: Callable[[str, str | None], None] = lambda _condition, _reason: None,
-    heartbeat_seconds: int = 10,
     timeout_seconds: float = 10,
 ) -> Session:
     """Open both connections of a session.
@@ -160,4 +160,4 @@ async def open_session(
     except BaseException:
         await consuming.shut()
         raise
-    return Session(consuming, publishing, rules or PublishRules(), tell)
+    return Session(consuming, publishing, rules, tell)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from contextlib import nullcontext
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
 from uuid import uuid4
 
 import typer
+from typer.core import TyperCommand
 
 from schemas.identity import is_id
 from schemas.names import RESULT_TYPE
@@ -19,11 +22,11 @@ from schemas.request import AdjustmentRequest
 from schemas.topology import bucket_key
 from worker.broker import client
 from worker.cli import showing
-from worker.cli.command import Ended, Json, broker, carry_out, check_id
+from worker.cli.command import Ended, Json, broker, carry_out, check_id, read_document
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic.fields import FieldInfo
 
@@ -35,32 +38,49 @@ _TIMEOUT_SECONDS: Final = 15.0
 _TIMEOUT_SECONDS_MAX: Final = 3_600
 
 _ARGUMENTS: Final = ("member_id", "points")
+_LIKE_AN_OPTION: Final = re.compile("--?[A-Za-z]")
 
 
-def _check_member_argument(member: str | None) -> str | None:
-    """Check a member's id, where an unknown option may have come as an argument."""
-    if member is not None and member.startswith("-") and not _is_amount(member):
-        raise typer.BadParameter(f"there is no option {member}")
-    return check_id(member)
+class NoSuchOption(typer.BadParameter):
+    """There is no such option; what may have been meant is told, where it can be guessed."""
+
+    def __init__(self, ctx: Any, name: str, options: Sequence[str]) -> None:
+        nearest = get_close_matches(name, options, n=1)
+        hint = f" Did you mean {nearest[0]}?" if nearest else ""
+        super().__init__(f"No such option {name}.{hint}", ctx)
+
+    def format_message(self) -> str:
+        """Return the sentence alone: nothing is the matter with an option's value."""
+        return self.message
+
+
+class CommandWithAmounts(TyperCommand):
+    """A command that takes a negative amount for the argument that it is, and not for an option.
+
+    Its setting `ignore_unknown_options` makes arguments of all options that there are not; those
+    that can be no amounts are refused here.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line. Raises NoSuchOption."""
+        before_dashes = args[: args.index("--")] if "--" in args else args
+        parsed, left, _ = self.make_parser(ctx).parse_args(list(before_dashes))
+        params = self.get_params(ctx)
+        taken = [parsed.get(param.name) for param in params if param.param_type_name == "argument"]
+        for word in [*taken, *left]:
+            if isinstance(word, str) and _LIKE_AN_OPTION.match(word):
+                options = [option for param in params for option in param.opts]
+                raise NoSuchOption(ctx, word.partition("=")[0], options)
+        return super().parse_args(ctx, args)
 
 
 def _check_points(points: str | None) -> str | None:
-    if points is None:
-        return None
-    try:
-        parse(points)
-    except ValueError as error:
-        what = f"there is no option {points}" if points.startswith("--") else f"POINTS {error}"
-        raise typer.BadParameter(what) from None
+    if points is not None:
+        try:
+            parse(points)
+        except ValueError as error:
+            raise typer.BadParameter(f"it {error}") from None
     return points
-
-
-def _is_amount(text: str) -> bool:
-    try:
-        parse(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _with_an_option_for_every_field(command: Callable[..., None]) -> Callable[..., None]:
@@ -111,7 +131,7 @@ def adjust(
         typer.Argument(
             metavar="MEMBER",
             help="The member's id.",
-            callback=_check_member_argument,
+            callback=check_id,
             show_default=False,
         ),
     ] = None,
@@ -200,16 +220,16 @@ async def _ask(
                 )
         except TimeoutError:
             raise Ended(
-                f"No answer came within {timeout_seconds:g} s; the request may still be carried"
-                f" out. To ask again is harmless: --request-id {request_id}",
+                f"No answer came within {timeout_seconds:g} s: `points-worker doctor` says whether"
+                " a worker runs. The request may still be carried out; to ask again is harmless:"
+                f" --request-id {request_id}",
                 EXIT_TRY_AGAIN,
             ) from None
     return _show(reply, as_json=as_json)
 
 
 def _show(reply: Delivery, *, as_json: bool) -> int:
-    document = read_json(reply.body)
-    assert isinstance(document, dict), "the worker answers with objects"
+    document = read_document(reply.body)
     if as_json:
         showing.write(reply.body)
     elif reply.type == RESULT_TYPE:

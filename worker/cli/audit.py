@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from worker.cli.command import Json, carry_out, check_migrated
+from worker.cli.command import Json, carry_out
 from worker.cli.showing import console, facts, visible, write_json
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
+from worker.readiness import check_migrated
 from worker.store.audit import FAULTS_MAX, Findings, count_members
 from worker.store.audit import audit as audit_books
 from worker.store.views import view_pool

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 from rich.text import Text
 
 from schemas.names import DEFAULT_PROGRAM_ID
-from schemas.reading import read_json
 from worker.cli import showing
-from worker.cli.command import Ended, Json, Member, Program, RequestId, carry_out, check_migrated
+from worker.cli.command import (
+    Ended,
+    Json,
+    Member,
+    Program,
+    RequestId,
+    carry_out,
+    read_document,
+)
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
+from worker.readiness import check_migrated
 from worker.store import views
 
 if TYPE_CHECKING:
@@ -31,13 +39,13 @@ def outcome(
     *,
     program: Program = DEFAULT_PROGRAM_ID,
     caused: Annotated[
-        bool, typer.Option("--caused", help="With --json: before it, a line for all it caused.")
+        bool, typer.Option("--caused", help="Before it, show all else that the request caused.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the answer as it was given, byte for byte.")
+        bool, typer.Option("--json", help="Print JSON, a line each, byte for byte as it was given.")
     ] = False,
 ) -> None:
-    """Show the stored answer to a request, and what else the request caused.
+    """Show the stored answer to a request.
 
     Ends with 3 if none is stored.
 
@@ -54,7 +62,7 @@ def outcome(
                 f" {program}.",
                 EXIT_FAULT_FOUND,
             )
-        for entry in entries if caused or not as_json else entries[-1:]:
+        for entry in entries if caused else entries[-1:]:
             if as_json:
                 showing.write(entry.outcome)
             else:
@@ -137,18 +145,11 @@ def history(
     carry_out(work)
 
 
-def document_of(outcome_bytes: bytes) -> dict[str, Any]:
-    """Read an outcome that the worker wrote."""
-    document = read_json(outcome_bytes)
-    assert isinstance(document, dict), "an outcome is an object"
-    return document
-
-
 def _print_entry(entry: Entry) -> None:
     out = showing.console()
     if entry.fingerprint is None:
         out.print(Text(f"{entry.event_type}, caused by it", "dim"))
-    out.print(showing.outcome(document_of(entry.outcome)))
+    out.print(showing.outcome(read_document(entry.outcome)))
     if entry.fingerprint is None:
         out.print()
 
@@ -156,7 +157,7 @@ def _print_entry(entry: Entry) -> None:
 def _print_member(view: views.MemberView) -> None:
     out = showing.console()
     if not view.wallets:
-        showing.talk(f"member {view.member_id} of programme {view.program_id} has no wallet yet.")
+        showing.talk(f"Member {view.member_id} of programme {view.program_id} has no wallet yet.")
         return
     wallets = showing.table(
         "currency", "category", "balance", "available", "total", "version", "next expiry",
@@ -189,14 +190,14 @@ def _print_member(view: views.MemberView) -> None:
 
 def _print_statement(entries: list[Entry], member: str, program: str) -> None:
     if not entries:
-        showing.talk(f"member {member} of programme {program} has no such events.")
+        showing.talk(f"Member {member} of programme {program} has no such events.")
         return
     lines = showing.table(
         "no.", "time", "event", "wallet", "points", "balance", "request", "about",
         right=("no.", "points", "balance"),
     )  # fmt: skip
     for entry in entries:
-        document = document_of(entry.outcome)
+        document = read_document(entry.outcome)
         error = document["error"]
         wallet = f"{entry.currency} {entry.category}" if entry.currency else ""
         about = error["key"] if error else document["reason"] or document["comment"] or ""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from schemas.identity import ID_BYTES_MAX, PROGRAM_ID_RULE, is_id, is_program_id
+from schemas.reading import read_json
 from schemas.text import text_rule
 from worker import __version__
 from worker.broker import (
@@ -34,25 +35,25 @@ from worker.exits import (
     EXIT_UNREACHABLE,
 )
 from worker.observe import logging
-from worker.readiness import NotReady
-from worker.settings import BadSettings, Settings
+from worker.readiness import NotReady, sentence
+from worker.settings import BadSettings, LogLevel, Settings
 from worker.store.faults import PassingFault, RefusedFault
-from worker.store.migrate import EditedMigration, missing_migrations
+from worker.store.migrate import EditedMigration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
 
 def check_id(text: str | None) -> str | None:
     """Refuse what cannot be the id of a member or request as an error of usage."""
     if text is not None and not is_id(text):
-        raise typer.BadParameter(f"an id {text_rule(1, ID_BYTES_MAX)}")
+        raise typer.BadParameter(f"it {text_rule(1, ID_BYTES_MAX)}")
     return text
 
 
 def _check_program(program: str | None) -> str | None:
     if program is not None and not is_program_id(program):
-        raise typer.BadParameter(f"a programme's id {PROGRAM_ID_RULE}")
+        raise typer.BadParameter(f"it {PROGRAM_ID_RULE}")
     return program
 
 
@@ -87,31 +88,36 @@ def carry_out(
 ) -> None:
     """Do a command's work with the settings of the environment, and end with its exit code.
 
-    What the user or a server has caused is told in one sentence. The log is silent unless
-    LOG_LEVEL is debug, or the work configures it by itself. Raises typer.Exit, and bugs.
+    The log is silent unless LOG_LEVEL is debug, or the work configures it by itself. Ends as
+    `ending` does.
+    """
+    with ending():
+        settings = Settings.load()
+        if configure_log:
+            # What a library logs about a server that is away is said at the end, in a sentence.
+            level: LogLevel = "debug" if settings.log_level == "debug" else "critical"
+            logging.configure(level, settings.log_format, worker_id="cli", version=__version__)
+        raise typer.Exit(asyncio.run(work(settings)))
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Tell in one sentence what a user or a server has caused, and end with its exit code.
+
+    Raises typer.Exit, and bugs.
     """
     try:
-        settings = Settings.load()
-    except BadSettings as error:
-        talk(str(error))
-        raise typer.Exit(EXIT_BAD_CONFIGURATION) from None
-    if configure_log:
-        # What a library logs about a server that is away is said below, in a sentence.
-        level: logging.Level = "debug" if settings.log_level == "debug" else "critical"
-        logging.configure(level, settings.log_format, worker_id="cli", version=__version__)
-    try:
-        code = asyncio.run(work(settings))
+        yield
     except BrokenPipeError:
         # Whoever read has had enough, as `head` does; nothing more is to be written at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_NOBODY_READS
+        raise typer.Exit(EXIT_NOBODY_READS) from None
     except Exception as error:
         ended = end_of(error)
         if ended is None:
             raise
         talk(str(ended))
-        code = ended.exit_code
-    raise typer.Exit(code)
+        raise typer.Exit(ended.exit_code) from None
 
 
 def end_of(error: Exception) -> Ended | None:  # noqa: PLR0911 - one line for each kind of end.
@@ -120,19 +126,18 @@ def end_of(error: Exception) -> Ended | None:  # noqa: PLR0911 - one line for ea
         return error
     if isinstance(error, NotReady):
         return Ended(str(error), error.exit_code)
-    if isinstance(error, RefusedFault):
-        sentence = f"Postgres refuses the user or database of DATABASE_URL: {error}"
-        return Ended(sentence, EXIT_BAD_CONFIGURATION)
+    if isinstance(error, RefusedFault | EditedMigration):
+        return Ended(sentence(error), EXIT_BAD_CONFIGURATION)
     if isinstance(error, PassingFault):
         return Ended(f"Postgres is not reachable: {error}", EXIT_UNREACHABLE)
     if isinstance(error, BrokerUnreachable | SessionLost | NotTaken) and "NOT_FOUND" in str(error):
-        sentence = f"{str(error).rstrip('. ')}. Run `points-worker topology declare` first."
-        return Ended(sentence, EXIT_BAD_CONFIGURATION)
+        remedy = "Run `points-worker topology declare` first."
+        return Ended(f"{str(error).rstrip('. ')}. {remedy}", EXIT_BAD_CONFIGURATION)
     if isinstance(error, BrokerUnreachable | SessionLost):
         return Ended(str(error), EXIT_UNREACHABLE)
     if isinstance(error, NotTaken):
         return Ended(str(error), EXIT_TRY_AGAIN)
-    if isinstance(error, BrokerRefused | TopologyDiffers | EditedMigration):
+    if isinstance(error, BadSettings | BrokerRefused | TopologyDiffers):
         return Ended(str(error), EXIT_BAD_CONFIGURATION)
     return None
 
@@ -151,8 +156,8 @@ async def broker(settings: Settings) -> AsyncIterator[WireConnection]:
         await connection.shut()
 
 
-async def check_migrated(settings: Settings) -> None:
-    """Refuse a database that lacks a migration. Raises NotReady, PassingFault, EditedMigration."""
-    missing = await missing_migrations(settings.database_url.get_secret_value())
-    if missing:
-        raise NotReady(f"the database lacks migration {missing[0]}: run `points-worker migrate`")
+def read_document(body: bytes) -> dict[str, Any]:
+    """Read an outcome, event or reply that the worker wrote."""
+    document = read_json(body)
+    assert isinstance(document, dict), "the worker writes objects"
+    return document

@@ -15,7 +15,7 @@ from schemas.names import (
     ORIGINAL_QUEUE_HEADER,
     ORIGINAL_USER_ID_HEADER,
 )
-from schemas.times import parse_utc
+from schemas.times import parse_utc, utc_text
 from worker.broker.dead_letters import (
     COUNT_MAX,
     DeadLetter,
@@ -67,7 +67,7 @@ def list_(
         elif letters:
             _print(letters)
         else:
-            showing.talk("there are no dead letters.")
+            showing.talk("There are no dead letters.")
         return EXIT_OK
 
     carry_out(work)
@@ -160,12 +160,12 @@ def _confirmed(question: str) -> bool:
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:
-        showing.talk("\nnobody answered: say --yes.")
+        showing.talk("\nNobody answered: say --yes.")
         return False
 
 
 def _not_found(letter_id: str) -> Ended:
-    return Ended(f"{letter_id} is none of the oldest {COUNT_MAX} dead letters.", EXIT_FAULT_FOUND)
+    return Ended(f"No letter {letter_id} is among the oldest {COUNT_MAX}.", EXIT_FAULT_FOUND)
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "id": letter.letter_id,
         "reason": letter.reason,
         "message": headers.get(ERROR_MESSAGE_HEADER),
-        "died_at": time.isoformat().replace("+00:00", "Z") if time else None,
+        "died_at": utc_text(time) if time else None,
         "routing_key": letter.routing_key,
         "exchange": headers.get(ORIGINAL_EXCHANGE_HEADER),
         "queue": headers.get(ORIGINAL_QUEUE_HEADER),

@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.command import Json, end_of
-from worker.cli.showing import talk
+from worker.cli.command import Ended, Json, ending
 from worker.demo import show
 from worker.demo.servers import ServerError
-from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_UNREACHABLE
-from worker.settings import BadSettings
+from worker.exits import EXIT_UNREACHABLE
 
 
 def demo(
@@ -35,20 +33,9 @@ def demo(
 
     Example: points-worker demo --requests 20000
     """
-    try:
-        code = show.run(show.Options(requests, members, kill, keep, as_json))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except ServerError as error:
-        talk(str(error))
-        raise typer.Exit(EXIT_UNREACHABLE) from None
-    except BadSettings as error:
-        talk(str(error))
-        raise typer.Exit(EXIT_BAD_CONFIGURATION) from None
-    except Exception as error:
-        ended = end_of(error)
-        if ended is None:
-            raise
-        talk(str(ended))
-        raise typer.Exit(ended.exit_code) from None
-    raise typer.Exit(code)
+    with ending():
+        try:
+            code = show.run(show.Options(requests, members, kill, keep, as_json))
+        except ServerError as error:
+            raise Ended(str(error), EXIT_UNREACHABLE) from None
+        raise typer.Exit(code)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import typer
 from rich.text import Text
 
 from schemas.topology import dead
@@ -17,9 +16,10 @@ from worker.cli.showing import console, facts, table, visible, write_json
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.masking import mask
 from worker.readiness import NotReady, check
-from worker.store.agreement import Agreement, read_agreement_of
+from worker.store.agreement import Agreement, read_agreement
 from worker.store.faults import PassingFault
 from worker.store.migrate import EditedMigration, missing_migrations
+from worker.store.pool import connected
 from worker.store.views import server_view
 
 if TYPE_CHECKING:
@@ -66,14 +66,7 @@ class Report:
         return any(finding.verdict == "fault" for finding in self.findings)
 
 
-def doctor(
-    *,
-    quick: Annotated[
-        bool,
-        typer.Option("--quick", help="Only what a container's health check needs to know."),
-    ] = False,
-    as_json: Json = False,
-) -> None:
+def doctor(*, as_json: Json = False) -> None:
     """Check settings, servers, schema, topology and privileges, and say how to mend what is wrong.
 
     Ends with 3 if a fault was found. Passwords are not shown.
@@ -83,27 +76,30 @@ def doctor(
 
     async def work(settings: Settings) -> int:
         report = Report()
-        agreement = await _check_postgres(settings, report, quick=quick)
-        await _check_rabbitmq(settings, report, agreement, quick=quick)
-        if not report.has_faults and not quick:
+        agreement = await _check_postgres(settings, report)
+        await _check_rabbitmq(settings, report, agreement)
+        if not report.has_faults:
             await _check_whole(settings, report)
         if as_json:
-            write_json(_document(settings, report, quick=quick))
+            write_json(_document(settings, report))
         else:
-            _print(settings, report, quick=quick)
+            _print(settings, report)
         return EXIT_FAULT_FOUND if report.has_faults else EXIT_OK
 
     carry_out(work)
 
 
-async def _check_postgres(settings: Settings, report: Report, *, quick: bool) -> Agreement | None:
+async def _check_postgres(settings: Settings, report: Report) -> Agreement | None:
     """Check the database; return what the workers agreed on, if that stands there."""
     url = settings.database_url.get_secret_value()
     try:
         server = await server_view(url)
         report.ok("postgres", f"version {server.version}, as user {server.login}")
         missing = await missing_migrations(url)
-        agreement = None if missing else await read_agreement_of(url)
+        agreement = None
+        if not missing:
+            async with connected(url) as connection:
+                agreement = await read_agreement(connection)
     except PassingFault as error:
         report.fault("postgres", str(error), "Check DATABASE_URL and that the server runs.")
         return None
@@ -122,8 +118,6 @@ async def _check_postgres(settings: Settings, report: Report, *, quick: bool) ->
             f"generation {agreement.generation}, {agreement.partitions} partitions, prefetch"
             f" {agreement.prefetch}, prefix {agreement.prefix}",
         )
-    if quick:
-        return agreement
     if not server.can_take_role:
         report.fault(
             "role",
@@ -148,13 +142,11 @@ async def _check_postgres(settings: Settings, report: Report, *, quick: bool) ->
     return agreement
 
 
-async def _check_rabbitmq(
-    settings: Settings, report: Report, agreement: Agreement | None, *, quick: bool
-) -> None:
+async def _check_rabbitmq(settings: Settings, report: Report, agreement: Agreement | None) -> None:
     try:
         async with broker(settings) as connection:
             report.ok("rabbitmq", f"version {server_version(connection)}")
-            if agreement is not None and not quick:
+            if agreement is not None:
                 await _check_topology(connection, report, agreement)
     except BrokerError as error:
         report.fault("rabbitmq", str(error), "Check AMQP_URL and that the broker runs.")
@@ -202,19 +194,18 @@ async def _check_whole(settings: Settings, report: Report) -> None:
         report.ok("settings", "they agree with those of the other workers")
 
 
-def _document(settings: Settings, report: Report, *, quick: bool) -> dict[str, object]:
-    document: dict[str, object] = {"ok": not report.has_faults, "checks": report.findings}
-    if not quick:
-        document["settings"] = [described._asdict() for described in settings.described()]
-    return document
+def _document(settings: Settings, report: Report) -> dict[str, object]:
+    return {
+        "ok": not report.has_faults,
+        "checks": report.findings,
+        "settings": [described._asdict() for described in settings.described()],
+    }
 
 
-def _print(settings: Settings, report: Report, *, quick: bool) -> None:
+def _print(settings: Settings, report: Report) -> None:
     out = console()
-    if not quick:
-        values = {described.name: described.value or "-" for described in settings.described()}
-        out.print(facts(values))
-        out.print()
+    out.print(facts({described.name: described.value or "-" for described in settings.described()}))
+    out.print()
     rows = table("check", "", "", "to mend it")
     for finding in report.findings:
         rows.add_row(

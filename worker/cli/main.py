@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from worker.cli.adjust import adjust
+from worker import __version__
+from worker.cli.adjust import CommandWithAmounts, adjust
 from worker.cli.audit import audit
 from worker.cli.books import balance, history, outcome
 from worker.cli.bucket import bucket
@@ -13,6 +16,7 @@ from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.schemas import schemas
 from worker.cli.setup import migrate, run
+from worker.cli.showing import write
 from worker.cli.tail import tail
 from worker.cli.topology import topology
 
@@ -20,11 +24,35 @@ app = typer.Typer(
     name="points-worker",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # The line breaks of a docstring are not those of a terminal.
+    rich_markup_mode="markdown",
     # A traceback with local variables would show payloads and passwords.
     pretty_exceptions_enable=False,
-    help="Applies loyalty points adjustments from RabbitMQ to Postgres: in order, once, with every"
-    " outcome published. The servers are named by AMQP_URL and DATABASE_URL.",
 )
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value.
+    if wanted:
+        write(__version__.encode())
+        raise typer.Exit
+
+
+@app.callback()
+def points_worker(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Apply loyalty points adjustments from RabbitMQ to Postgres: in order, once, each answered.
+
+    The servers are named by AMQP_URL and DATABASE_URL.
+    """
+
 
 _WORKER = "The worker"
 _MEMBERS = "Members and their points"
@@ -35,8 +63,11 @@ app.command(rich_help_panel=_WORKER)(migrate)
 app.add_typer(topology, name="topology", rich_help_panel=_WORKER)
 app.command(rich_help_panel=_WORKER)(doctor)
 app.command(rich_help_panel=_WORKER)(demo)
-# A negative number of points is no option.
-app.command(context_settings={"ignore_unknown_options": True}, rich_help_panel=_MEMBERS)(adjust)
+app.command(
+    cls=CommandWithAmounts,
+    context_settings={"ignore_unknown_options": True},
+    rich_help_panel=_MEMBERS,
+)(adjust)
 app.command(rich_help_panel=_MEMBERS)(outcome)
 app.command(rich_help_panel=_MEMBERS)(balance)
 app.command(rich_help_panel=_MEMBERS)(history)

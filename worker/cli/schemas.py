@@ -37,7 +37,7 @@ def export(
     try:
         files = write_documents(Path(folder))
     except OSError as error:
-        talk(f"{folder} cannot be written to: {error.strerror}.")
+        talk(f"The folder {folder} cannot be written to: {error.strerror}.")
         raise typer.Exit(EXIT_USAGE) from None
     names = [visible(str(file)) for file in files]
     if as_json:

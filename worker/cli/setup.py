@@ -42,7 +42,7 @@ def migrate(*, as_json: Json = False) -> None:
         elif applied:
             write("\n".join(f"applied {name}" for name in applied).encode())
         else:
-            talk("nothing to do: the database has every migration.")
+            talk("Nothing to do: the database has every migration.")
         return EXIT_OK
 
     carry_out(work)

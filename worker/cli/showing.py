@@ -55,8 +55,8 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def talk(text: str) -> None:
-    """Say something to the user, on standard error; the first letter becomes a capital."""
-    sys.stderr.write(visible(mask(text[:1].upper() + text[1:])) + "\n")
+    """Say something to the user, on standard error."""
+    sys.stderr.write(visible(mask(text)) + "\n")
 
 
 def write(body: bytes) -> None:
@@ -69,11 +69,6 @@ def write(body: bytes) -> None:
 def write_json(value: object) -> None:
     """Write data as JSON for people and programs; times are RFC 3339 in UTC."""
     write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
-
-
-def write_json_line(value: object) -> None:
-    """Write data as JSON on one line."""
-    write(orjson.dumps(value, option=orjson.OPT_UTC_Z))
 
 
 def visible(text: str) -> str:

@@ -8,10 +8,9 @@ import typer
 from rich.text import Text
 
 from schemas.names import MEMBER_ID_HEADER, EventType
-from schemas.reading import read_json
 from schemas.topology import events_exchange
 from worker.broker.client import tail as follow
-from worker.cli.command import AnyProgram, Json, broker, carry_out, check_id
+from worker.cli.command import AnyProgram, Json, broker, carry_out, check_id, read_document
 from worker.cli.showing import STYLES, console, talk, visible, write
 from worker.exits import EXIT_OK
 
@@ -30,7 +29,7 @@ def tail(
     event_type: Annotated[
         EventType | None, typer.Option("--type", help="Only of this type.")
     ] = None,
-    count: Annotated[
+    limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after so many.", show_default=False)
     ] = None,
     as_json: Json = False,
@@ -42,12 +41,12 @@ def tail(
 
     async def work(settings: Settings) -> int:
         routing_key = f"{program or '*'}.{event_type or '*'}"
-        left = count
+        left = limit
         async with (
             broker(settings) as connection,
             follow(connection, settings.prefix, routing_key) as events,
         ):
-            talk(f"following {events_exchange(settings.prefix)} …")
+            talk(f"Following {events_exchange(settings.prefix)} …")
             async for event in events:
                 if member is not None and event.headers.get(MEMBER_ID_HEADER) != member:
                     continue
@@ -68,8 +67,7 @@ def _show(event: Delivery, *, as_json: bool) -> None:
     if as_json:
         write(event.body)
         return
-    document = read_json(event.body)
-    assert isinstance(document, dict), "the worker publishes objects"
+    document = read_document(event.body)
     data = document["data"]
     error = data["error"]
     what = (

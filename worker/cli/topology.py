@@ -9,15 +9,15 @@ from rich.text import Text
 
 from worker.broker.client import queue_count
 from worker.broker.topology import Topology, verify
-from worker.cli.command import Json, broker, carry_out, check_migrated
+from worker.cli.command import Json, broker, carry_out
 from worker.cli.showing import console, facts, moment, table, talk, write_json
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
-from worker.readiness import NotReady, declare_topology
-from worker.store.agreement import Agreement, read_agreement_of
+from worker.readiness import agreed, declare_topology
 
 if TYPE_CHECKING:
     from worker.broker.client import QueueCount
     from worker.settings import Settings
+    from worker.store.agreement import Agreement
 
 topology = typer.Typer(
     no_args_is_help=True, help="Declare and show the exchanges and queues on the broker."
@@ -36,7 +36,7 @@ def declare(*, as_json: Json = False) -> None:
         if as_json:
             write_json(agreement)
         else:
-            talk("the topology is declared.")
+            talk("The topology is declared.")
             console().print(_facts(agreement))
         return EXIT_OK
 
@@ -53,7 +53,7 @@ def show(*, as_json: Json = False) -> None:
     """
 
     async def work(settings: Settings) -> int:
-        agreement = await read_agreement(settings)
+        agreement = await agreed(settings)
         described = Topology(agreement.prefix, agreement.generation, agreement.partitions)
         async with broker(settings) as connection:
             faults = await verify(connection, described)
@@ -67,15 +67,6 @@ def show(*, as_json: Json = False) -> None:
         return EXIT_FAULT_FOUND if faults else EXIT_OK
 
     carry_out(work)
-
-
-async def read_agreement(settings: Settings) -> Agreement:
-    """Return what the workers agreed on. Raises NotReady where nothing was declared yet."""
-    await check_migrated(settings)
-    agreement = await read_agreement_of(settings.database_url.get_secret_value())
-    if agreement is None:
-        raise NotReady("the topology is not declared yet: run `points-worker topology declare`")
-    return agreement
 
 
 def _facts(agreement: Agreement) -> object:

@@ -58,7 +58,9 @@ class Books:
 async def dead_letters(settings: Settings) -> int:
     """Return how many dead letters there are. Raises what connecting raises."""
     connection = await open_connection(
-        settings.amqp_url.get_secret_value(), name="points-worker demo"
+        settings.amqp_url.get_secret_value(),
+        name="points-worker demo",
+        heartbeat_seconds=settings.heartbeat_seconds,
     )
     try:
         count = await queue_count(connection, dead(settings.prefix))

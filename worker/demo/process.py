@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -129,8 +128,3 @@ def worker_environment(environ: Mapping[str, str], **values: str) -> dict[str, s
     """
     files = {f"{name}_FILE" for name in values}
     return {name: value for name, value in environ.items() if name not in files} | values
-
-
-def own_environment() -> dict[str, str]:
-    """Return this process's environment, which the worker inherits."""
-    return dict(os.environ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import signal
 import sys
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from worker import environment
 from worker.demo.audit import Check, checks, dead_letters, read_books
 from worker.demo.burst import burst, member_name, message
-from worker.demo.process import WorkerProcess, own_environment, worker_environment
+from worker.demo.process import WorkerProcess, worker_environment
 from worker.demo.screen import Screen, Stage
 from worker.demo.servers import Servers
 from worker.demo.stories import Step, Story, stories
@@ -39,11 +40,11 @@ _SERVERS = ("AMQP_URL", "DATABASE_URL")
 class Options:
     """How the demo goes: its size, whether the worker is killed, and what is left behind."""
 
-    requests: int = 5_000
-    members: int = 20
-    kill: bool = True
-    keep: bool = False
-    as_json: bool = False
+    requests: int
+    members: int
+    kill: bool
+    keep: bool
+    as_json: bool
 
 
 def run(options: Options) -> int:
@@ -52,7 +53,7 @@ def run(options: Options) -> int:
     Raises ServerError where no server or worker can be had, BadSettings for variables that cannot
     be used, and what reaching the servers raises. Everything started is stopped again.
     """
-    environ = own_environment()
+    environ = dict(os.environ)
     texts, faults = environment.read_variables(environ, _SERVERS)
     if faults:
         raise BadSettings(list(faults.values()))
@@ -94,8 +95,7 @@ async def _show(
     seconds = await worker.start()
     screen.say(f"Worker: a process of its own (pid {worker.pid}), ready after {seconds:.1f} s.")
     letters_before = await dead_letters(settings)
-    amqp_url = settings.amqp_url.get_secret_value()
-    async with open_traffic(amqp_url, settings.prefix) as (traffic, publisher):
+    async with open_traffic(settings) as (traffic, publisher):
         told = await _first_act(screen, traffic, publisher, run_name)
         figures = await _second_act(options, screen, traffic, publisher, worker, run_name)
         right = sum(right for *_, right in told)

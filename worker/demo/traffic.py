@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from schemas.topology import events_exchange
+from worker.app import publish_rules
 from worker.broker import SessionLost, open_connection, open_session
 from worker.broker.client import request, temporary_queue
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from worker.broker import Delivery, Intake
     from worker.demo.burst import Message
+    from worker.settings import Settings
 
 _TAKEN_AT_ONCE = 1000
 _PUBLISHED_AT_ONCE = 250
@@ -127,15 +129,23 @@ class Publisher:
 
 
 @asynccontextmanager
-async def open_traffic(amqp_url: str, prefix: str) -> AsyncIterator[tuple[Traffic, Publisher]]:
+async def open_traffic(settings: Settings) -> AsyncIterator[tuple[Traffic, Publisher]]:
     """Give traffic that reads from now on, and its publisher; the topology must be there.
 
     Raises BrokerUnreachable, BrokerRefused and SessionLost.
     """
     traffic = Traffic()
-    connection = await open_connection(amqp_url, name="points-worker demo")
+    amqp_url, prefix = settings.amqp_url.get_secret_value(), settings.prefix
+    connection = await open_connection(
+        amqp_url, name="points-worker demo", heartbeat_seconds=settings.heartbeat_seconds
+    )
     try:
-        session = await open_session(amqp_url, worker_id="demo")
+        session = await open_session(
+            amqp_url,
+            worker_id="demo",
+            rules=publish_rules(settings),
+            heartbeat_seconds=settings.heartbeat_seconds,
+        )
         try:
             sender = await session.publisher()
             async with (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from schemas import errors
+from worker.backoff import delays
 from worker.domain.outcome import Rejection
 from worker.envelope.reading import Letter
 from worker.store.faults import PassingFault, RequestFault
@@ -50,7 +51,7 @@ class Holder:
 
     async def apply(self, readings: Sequence[Reading]) -> Applied:
         """Apply a batch, in one transaction where that can be done and in order in any case."""
-        delay_seconds = self._delay_seconds_min
+        waits = delays(self._delay_seconds_min, self._delay_seconds_max)
         try:
             while True:
                 try:
@@ -61,10 +62,9 @@ class Holder:
                     self._refuse(readings[0], fault)
                 except PassingFault as fault:
                     self._tell(fault, len(readings))
-                    await self._pause(delay_seconds)
+                    await self._pause(next(waits))
                     if fault.timed_out and len(readings) > 1:
                         return await self._halves(readings)
-                    delay_seconds = min(2 * delay_seconds, self._delay_seconds_max)
         finally:
             self._status.clear("postgres", holder=self._name)
 

@@ -6,9 +6,8 @@
 /metrics       everything in the registry, as Prometheus reads it
 =============  ===================================================================================
 
-``?verbose`` makes /livez and /readyz list every check, also those that are well. Every connection
-serves one GET. Size, time and number of requests are bounded, so that whoever can reach the port
-cannot hold up the worker.
+Every connection serves one GET. Size, time and number of requests are bounded, so that whoever can
+reach the port cannot hold up the worker.
 """
 
 from __future__ import annotations
@@ -22,13 +21,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from worker.observe.status import CONDITIONS, Status
-from worker.settings import BadSettings
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from prometheus_client import CollectorRegistry
+
+    from worker.observe.status import Status
 
 HEAD_BYTES_MAX = 8_192
 CONNECTIONS_MAX = 32
@@ -55,20 +53,13 @@ async def serve(
 ) -> AsyncIterator[None]:
     """Serve the pages while the context lasts; port 0 serves none.
 
-    Raises `BadSettings` when the address is in use or not ours.
+    Raises `OSError` when the address is in use or not ours.
     """
     if port == 0:
         yield
         return
     pages = _Pages(status, registry)
-    try:
-        server = await asyncio.start_server(pages.connected, host, port, limit=HEAD_BYTES_MAX)
-    except OSError as error:
-        fault = (
-            f"POINTS_HTTP_PORT={port} cannot be served on POINTS_HTTP_HOST={host}"
-            f" ({error.strerror}): choose another port, or 0 for none."
-        )
-        raise BadSettings([fault]) from error
+    server = await asyncio.start_server(pages.connected, host, port, limit=HEAD_BYTES_MAX)
     turning = asyncio.create_task(_turn(status), name="loop turns")
     try:
         yield
@@ -135,28 +126,25 @@ class _Pages:
         return self._page(method=line[1].decode(), target=line[2].decode())
 
     def _page(self, method: str, target: str) -> _Answer:
-        path, _, query = target.partition("?")
+        path = target.partition("?")[0]
         if path not in {"/livez", "/readyz", "/metrics"}:
             return _fault(HTTPStatus.NOT_FOUND, "only /livez, /readyz and /metrics are here")
         if method != "GET":
             return _fault(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered")
         if path == "/metrics":
             return _Answer(HTTPStatus.OK, generate_latest(self._registry), CONTENT_TYPE_LATEST)
-        verbose = "verbose" in {part.partition("=")[0] for part in query.split("&")}
-        page = _livez if path == "/livez" else _readyz
-        return page(self._status, verbose=verbose)
+        return (_livez if path == "/livez" else _readyz)(self._status)
 
 
-def _livez(status: Status, *, verbose: bool) -> _Answer:
+def _livez(status: Status) -> _Answer:
     age_seconds = status.turn_age_seconds()
-    live = age_seconds <= TURN_AGE_SECONDS_MAX
-    content: dict[str, object] = {"live": live}
-    if verbose or not live:
-        content["turn_age_seconds"] = round(age_seconds, 3)
-    return _json(HTTPStatus.OK if live else HTTPStatus.SERVICE_UNAVAILABLE, content)
+    if age_seconds <= TURN_AGE_SECONDS_MAX:
+        return _json(HTTPStatus.OK, {"live": True})
+    content: dict[str, object] = {"live": False, "turn_age_seconds": round(age_seconds, 3)}
+    return _json(HTTPStatus.SERVICE_UNAVAILABLE, content)
 
 
-def _readyz(status: Status, *, verbose: bool) -> _Answer:
+def _readyz(status: Status) -> _Answer:
     faults = status.faults()
     content: dict[str, object] = {
         "ready": not faults,
@@ -165,9 +153,6 @@ def _readyz(status: Status, *, verbose: bool) -> _Answer:
             for fault in faults
         ],
     }
-    if verbose:
-        wrong = {fault.condition for fault in faults}
-        content["checks"] = {condition: condition not in wrong for condition in CONDITIONS}
     return _json(HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK, content)
 
 

@@ -1,16 +1,15 @@
 """The log: one line per fact on standard error, with stable keys and no secrets.
 
 Whoever logs takes ``structlog.get_logger("worker.lane")`` and names the fact by a snake_case key:
-``log.info("batch_applied", requests=500)``. What libraries log becomes the event
-``library_message`` and is kept from warnings upwards. Loggers are not cached, so that `configure`
-counts for all of them; a hot path binds its own once (``log = get_logger(…).bind(lane=3)``).
+``_log.info("batch", requests=500)``. What libraries log becomes the event ``library_message`` and
+is kept from warnings upwards. Loggers are not cached, so that `configure` counts for all of them.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
@@ -19,8 +18,7 @@ from worker.masking import MASK, is_secret_name, mask
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-Level = Literal["debug", "info", "warning", "error", "critical"]
-Format = Literal["auto", "console", "json"]
+    from worker.settings import LogFormat, LogLevel
 
 # The parent of every logger of ours; all others belong to libraries.
 _OURS = "worker"
@@ -30,8 +28,8 @@ _DEPTH_MAX = 8
 
 
 def configure(
-    level: Level = "info",
-    format: Format = "auto",  # noqa: A002 - it is called as the setting is.
+    level: LogLevel,
+    format: LogFormat,  # noqa: A002 - it is called as the setting is.
     *,
     worker_id: str,
     version: str,
@@ -56,7 +54,6 @@ def configure(
         return event
 
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from worker.masking import mask
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Condition = Literal["starting", "postgres", "rabbitmq", "publish", "door", "draining"]
-CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 
 
 class Fault(NamedTuple):
@@ -35,11 +34,6 @@ class Status:
         self._faults: dict[tuple[Condition, str], tuple[str, float]] = {}
         self._turned_at = clock()
         self.set_fault("starting", "not connected yet")
-
-    @property
-    def ready(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self._faults
 
     def set_fault(self, condition: Condition, reason: str, *, holder: str = "") -> None:
         """Say that something is wrong, or that its reason is another one now."""

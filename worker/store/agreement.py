@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import asyncpg
-
 from worker.store.faults import translated
+from worker.store.pool import connected
 from worker.store.statements import statement
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from worker.store.pool import Connection, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +30,11 @@ class Agreement:
     declared_at: datetime
 
 
-async def read_agreement(pool: asyncpg.Pool) -> Agreement | None:
+async def read_agreement(database: Pool | Connection) -> Agreement | None:
     """Return what is agreed, None where nothing was declared yet. Raises PassingFault."""
     with translated():
-        row = await pool.fetchrow(statement("read_topology"))
+        row = await database.fetchrow(statement("read_topology"))
         return Agreement(*row) if row else None
-
-
-async def read_agreement_of(database_url: str) -> Agreement | None:
-    """Return what is agreed in that database, over a connection of its own, as `read_agreement`."""
-    with translated():
-        async with asyncpg.create_pool(database_url, min_size=0, max_size=1) as pool:
-            return await read_agreement(pool)
 
 
 async def record_agreement(
@@ -50,13 +44,7 @@ async def record_agreement(
 
     The figures count at the first declaration only. Raises PassingFault.
     """
-    with translated():
-        connection = await asyncpg.connect(database_url, timeout=10)
-        try:
-            row = await connection.fetchrow(
-                statement("record_topology"), prefix, partitions, prefetch
-            )
-            assert row is not None, "an upsert returns its row"
-            return Agreement(*row)
-        finally:
-            await connection.close(timeout=5)
+    async with connected(database_url) as connection:
+        row = await connection.fetchrow(statement("record_topology"), prefix, partitions, prefetch)
+        assert row is not None, "an upsert returns its row"
+        return Agreement(*row)

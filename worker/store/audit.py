@@ -120,7 +120,8 @@ async def _stretch(
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        await connection.execute(statement("audit_session"))
+        milliseconds = str(_STATEMENT_SECONDS_MAX * 1_000)
+        await connection.execute(statement("audit_session"), milliseconds)
         row = await connection.fetchrow(statement("audit_next"), *after, members_max, events_max)
         upto: Key = (row["program_id"], row["member_id"]) if row else _END
         timeout = _STATEMENT_SECONDS_MAX

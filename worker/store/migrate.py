@@ -7,20 +7,20 @@ each, forward only. They are plain SQL: `psql -f` runs them too.
 from __future__ import annotations
 
 import hashlib
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import asyncpg
-
-from worker.store.faults import translated
+from worker.store.pool import connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from worker.store.pool import Connection
 
 _LOCK_KEY = 7_064_117_205_417_000
 """The advisory lock under which one process migrates while others wait."""
+
+# A migration of large books may take long, and so may the wait for another process that migrates.
+_STATEMENT_SECONDS_MAX = 3_600
 
 _BOOTSTRAP = """
 CREATE SCHEMA IF NOT EXISTS points;
@@ -67,22 +67,21 @@ async def migrate(database_url: str) -> list[str]:
     Safe to run at the same time from several places. Raises PassingFault where the database
     cannot be reached and EditedMigration where its history is not this version's.
     """
-    with translated():
-        async with _connected(database_url) as connection:
-            # A session's lock and not a transaction's: each migration commits on its own.
-            await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
-            await connection.execute(_BOOTSTRAP)
-            missing = _missing(await _applied(connection))
-            for migration in missing:
-                async with connection.transaction():
-                    await connection.execute(migration.sql)
-                    await connection.execute(
-                        "INSERT INTO points.migrations (number, name, sha256) VALUES ($1, $2, $3)",
-                        migration.number,
-                        migration.name,
-                        migration.sha256,
-                    )
-            return [migration.name for migration in missing]
+    async with connected(database_url, statement_seconds_max=_STATEMENT_SECONDS_MAX) as connection:
+        # A session's lock and not a transaction's: each migration commits on its own.
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
+        await connection.execute(_BOOTSTRAP)
+        missing = _missing(await _applied(connection))
+        for migration in missing:
+            async with connection.transaction():
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO points.migrations (number, name, sha256) VALUES ($1, $2, $3)",
+                    migration.number,
+                    migration.name,
+                    migration.sha256,
+                )
+        return [migration.name for migration in missing]
 
 
 async def missing_migrations(database_url: str) -> list[str]:
@@ -90,23 +89,13 @@ async def missing_migrations(database_url: str) -> list[str]:
 
     Raises as `migrate` does.
     """
-    with translated():
-        async with _connected(database_url) as connection:
-            exists = await connection.fetchval("SELECT to_regclass('points.migrations')")
-            applied = await _applied(connection) if exists else {}
-            return [migration.name for migration in _missing(applied)]
+    async with connected(database_url) as connection:
+        exists = await connection.fetchval("SELECT to_regclass('points.migrations')")
+        applied = await _applied(connection) if exists else {}
+        return [migration.name for migration in _missing(applied)]
 
 
-@asynccontextmanager
-async def _connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url, timeout=10)
-    try:
-        yield connection
-    finally:
-        await connection.close(timeout=5)
-
-
-async def _applied(connection: asyncpg.Connection) -> dict[int, str]:
+async def _applied(connection: Connection) -> dict[int, str]:
     rows = await connection.fetch("SELECT number, sha256 FROM points.migrations")
     return {row["number"]: row["sha256"] for row in rows}
 
@@ -115,7 +104,7 @@ def _missing(applied: dict[int, str]) -> list[Migration]:
     for migration in migrations():
         if applied.get(migration.number, migration.sha256) != migration.sha256:
             raise EditedMigration(
-                f"migration {migration.name} was applied to this database with another text;"
-                " use the version of the worker that belongs to it"
+                f"Migration {migration.name} was applied to this database with another text;"
+                " use the version of the worker that belongs to it."
             )
     return [migration for migration in migrations() if migration.number not in applied]

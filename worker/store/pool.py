@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from worker.store.faults import translated
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from worker.settings import Settings
 
 Pool = asyncpg.Pool
+Connection = asyncpg.Connection
 ROLE = "points_worker"
-_CLOSE_SECONDS = 5
+_CONNECT_SECONDS_MAX = 10
+_STATEMENT_SECONDS_MAX = 30
+_CLOSE_SECONDS_MAX = 5
 
 
 async def open_pool(settings: Settings) -> Pool:
@@ -28,7 +36,7 @@ async def open_pool(settings: Settings) -> Pool:
         max_size=settings.pool_size_max,
         init=_prepare,
         reset=_leave_as_is,
-        timeout=settings.lock_timeout_seconds,
+        timeout=_CONNECT_SECONDS_MAX,
         # Of several hosts, the one that takes writes.
         target_session_attrs=SessionAttribute.read_write,
         command_timeout=settings.statement_timeout_seconds + settings.lock_timeout_seconds,
@@ -39,9 +47,33 @@ async def open_pool(settings: Settings) -> Pool:
 async def close_pool(pool: Pool) -> None:
     """Close the pool in order, or drop its connections where the database does not answer."""
     try:
-        await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
+        await asyncio.wait_for(pool.close(), _CLOSE_SECONDS_MAX)
     except (TimeoutError, OSError):
         pool.terminate()
+
+
+@asynccontextmanager
+async def connected(
+    database_url: str, *, statement_seconds_max: float = _STATEMENT_SECONDS_MAX
+) -> AsyncIterator[Connection]:
+    """Give a single connection, as the user of the URL, for what is asked once.
+
+    Raises PassingFault for whatever fails in the block because the server is away or slow.
+    """
+    with translated():
+        connection = await asyncpg.connect(
+            database_url, timeout=_CONNECT_SECONDS_MAX, command_timeout=statement_seconds_max
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=_CLOSE_SECONDS_MAX)
+
+
+async def check_role(database_url: str) -> None:
+    """Make sure that the user may act as the workers' role; raises RefusedFault if not."""
+    async with connected(database_url) as connection:
+        await connection.execute(f"SET ROLE {ROLE}")
 
 
 def _server_settings(settings: Settings) -> dict[str, str]:

@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import asyncpg
-
 from worker.domain.money import to_text
 from worker.store.entry import Entry
 from worker.store.faults import translated
-from worker.store.pool import close_pool, open_pool
+from worker.store.pool import close_pool, connected, open_pool
 from worker.store.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
+
+    import asyncpg
 
     from worker.settings import Settings
     from worker.store.pool import Pool
@@ -173,14 +173,10 @@ async def currency_decimals(pool: Pool) -> dict[tuple[str, str | None], int]:
 
 async def server_view(database_url: str) -> ServerView:
     """Look at a server over a connection of its own, migrated or not. Raises PassingFault."""
-    with translated():
-        connection = await asyncpg.connect(database_url, timeout=10)
-        try:
-            row = await connection.fetchrow(statement("view_server"))
-            assert row is not None, "one row comes in any case"
-            return ServerView(*row)
-        finally:
-            await connection.close(timeout=5)
+    async with connected(database_url) as connection:
+        row = await connection.fetchrow(statement("view_server"))
+        assert row is not None, "one row comes in any case"
+        return ServerView(*row)
 
 
 def _wallet_view(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.brokers import QUICK, Opener, Setup
+from tests.brokers import HEARTBEAT_SECONDS, QUICK, Opener, Setup
 from worker.broker import PublishRules, Session, open_connection, open_session
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def setup(amqp_url: str) -> AsyncIterator[Setup]:
-    connection = await open_connection(amqp_url, name="test")
+    connection = await open_connection(amqp_url, name="test", heartbeat_seconds=HEARTBEAT_SECONDS)
     made = Setup(connection)
     yield made
     await made.clean()
@@ -28,7 +28,10 @@ async def opened(amqp_url: str, setup: Setup) -> AsyncIterator[Opener]:
     sessions: list[Session] = []
 
     async def open_one(
-        url: str | None = None, *, rules: PublishRules = QUICK, heartbeat_seconds: int = 10
+        url: str | None = None,
+        *,
+        rules: PublishRules = QUICK,
+        heartbeat_seconds: int = HEARTBEAT_SECONDS,
     ) -> Session:
         session = await open_session(
             url or amqp_url,

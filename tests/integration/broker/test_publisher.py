@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pamqp.frame
@@ -164,7 +165,7 @@ async def test_replies_that_are_tried_again_hold_up_no_later_batch(
     publisher = await (await opened()).publisher()
     await publisher.publish([reply(full)])
     # So long that the first batch cannot end before the second has.
-    rules = type(QUICK)(retry_delay_seconds_min=60, retry_delay_seconds_max=60)
+    rules = replace(QUICK, retry_delay_seconds_min=60, retry_delay_seconds_max=60)
     slow = await (await opened(rules=rules)).publisher()
 
     first = asyncio.ensure_future(slow.publish([*numbered(events, [0]), reply(full)]))
@@ -320,7 +321,7 @@ async def test_confirms_that_do_not_come_in_time_end_the_session(
 ) -> None:
     queue = await setup.queue()
     async with Proxy(amqp_url) as proxy:
-        session = await opened(proxy.url, rules=type(QUICK)(confirm_timeout_seconds=0.2))
+        session = await opened(proxy.url, rules=replace(QUICK, confirm_timeout_seconds=0.2))
         publisher = await session.publisher()
         proxy.hold()
 
@@ -361,7 +362,7 @@ async def test_an_alarm_of_the_broker_is_waited_out_and_told(
 ) -> None:
     queue = await setup.queue()
     async with Proxy(amqp_url) as proxy:
-        session = await opened(proxy.url, rules=type(QUICK)(confirm_timeout_seconds=0.1))
+        session = await opened(proxy.url, rules=replace(QUICK, confirm_timeout_seconds=0.1))
         publisher = await session.publisher()
         proxy.say(pamqp.frame.marshal(commands.Connection.Blocked("low on memory"), 0))
         await until(lambda: any(condition == "blocked" for condition, _ in setup.told))

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.brokers import numbered, numbers, publish, take_exactly
+from tests.brokers import numbered, numbers, publish, session_at, take_exactly
 from tests.proxy import Proxy
 from tests.waiting import until
-from worker.broker import BrokerRefused, BrokerUnreachable, SessionLost, open_session
+from worker.broker import BrokerRefused, BrokerUnreachable, SessionLost
 
 if TYPE_CHECKING:
     from tests.brokers import Opener, Setup
@@ -34,7 +34,7 @@ async def test_a_closed_port_is_told_as_unreachable() -> None:
         port = bound.getsockname()[1]
 
         with pytest.raises(BrokerUnreachable, match=f"127.0.0.1:{port} cannot be reached") as told:
-            await open_session(f"amqp://user:{SECRET}@127.0.0.1:{port}/", worker_id="w")
+            await session_at(f"amqp://user:{SECRET}@127.0.0.1:{port}/", "w")
 
     assert SECRET not in str(told.value)
 
@@ -44,12 +44,12 @@ async def test_a_server_that_says_nothing_is_told_as_unreachable() -> None:
         port = server.getsockname()[1]
 
         with pytest.raises(BrokerUnreachable, match=r"did not answer in 0\.2 s"):
-            await open_session(f"amqp://127.0.0.1:{port}/", worker_id="w", timeout_seconds=0.2)
+            await session_at(f"amqp://127.0.0.1:{port}/", "w", timeout_seconds=0.2)
 
 
 async def test_a_wrong_password_is_told_as_refused(amqp_url: str) -> None:
     with pytest.raises(BrokerRefused, match="refuses user") as told:
-        await open_session(changed(amqp_url, password=SECRET), worker_id="w")
+        await session_at(changed(amqp_url, password=SECRET), "w")
 
     assert "ACCESS_REFUSED" in str(told.value)
     assert SECRET not in str(told.value)
@@ -57,7 +57,7 @@ async def test_a_wrong_password_is_told_as_refused(amqp_url: str) -> None:
 
 async def test_a_missing_virtual_host_is_told_as_refused(amqp_url: str) -> None:
     with pytest.raises(BrokerRefused, match="nowhere"):
-        await open_session(changed(amqp_url, path="/nowhere"), worker_id="w")
+        await session_at(changed(amqp_url, path="/nowhere"), "w")
 
 
 async def test_a_failure_reaches_everybody_who_waits(session: Session, setup: Setup) -> None:

@@ -104,7 +104,7 @@ async def test_a_history_is_the_events_newest_last_page_by_page(points: CommandL
 
 async def test_tail_follows_what_it_was_asked_for(points: CommandLine) -> None:
     process = await points.start("tail", "--member", "frida", "--program", "default", "--json",
-                                 "--type", "POINTS_ADJUSTED", "--count", "2")  # fmt: skip
+                                 "--type", "POINTS_ADJUSTED", "--limit", "2")  # fmt: skip
     assert process.stderr is not None
     await asyncio.wait_for(process.stderr.readline(), 20)
     for member, amount in (("gustav", "1"), ("frida", "2"), ("frida", "-9"), ("frida", "3")):

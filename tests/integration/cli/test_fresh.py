@@ -42,10 +42,10 @@ async def test_a_fresh_system_is_set_up_command_by_command(fresh: CommandLine) -
     shown = await fresh("topology", "show", "--json")
     assert (shown.code, shown.json["faults"], shown.json["bindings"]) == (0, [], 258)
     assert (await fresh("doctor", "--json")).json["ok"]
-    assert (await fresh("doctor", "--quick")).code == 0
     assert (await fresh("audit", "--json")).json["ok"]
     nobody = await fresh("adjust", "alice", "5", "--timeout", "0.5")
     assert nobody.code == 75
+    assert nobody.stderr.startswith("No answer came within 0.5 s: `points-worker doctor` says")
     assert "harmless: --request-id" in nobody.stderr
     assert (await fresh("doctor", env={"POINTS_PARTITIONS": "3"})).code == 3
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from schemas.topology import bucket_key
+from tests.brokers import session_at
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import delivered, request, user_of
 from tests.proxy import Proxy
 from tests.waiting import until
-from worker.broker import Publication, open_session
+from worker.broker import Publication
 from worker.door import Door
 from worker.envelope.reading import Reader
 from worker.readiness import declare_topology
@@ -67,7 +68,7 @@ class Forwarding:
         """Send messages through a door and return them as they arrive in the lanes."""
         crew = self.crew
         await crew.send(*messages, **{"routing_key": "anything", **properties})
-        session = await open_session(crew.amqp_url, worker_id="door")
+        session = await session_at(crew.amqp_url, "door")
         intake = await session.intake(crew.name("door"), prefetch=100)
         await until(lambda: intake.in_hand == len(messages), what="all have come")
         async with asyncio.TaskGroup() as group:
@@ -109,8 +110,8 @@ async def test_the_door_acknowledges_only_what_the_broker_has_confirmed(
     """A door that dies in between has lost nothing: the request goes on twice, and that is all."""
     lanes = [crew.name(f"partition.1.00{lane}") for lane in (0, 1)]
     async with Proxy(crew.amqp_url) as proxy:
-        consuming = await open_session(crew.amqp_url, worker_id="consuming")
-        publishing = await open_session(proxy.url, worker_id="publishing")
+        consuming = await session_at(crew.amqp_url, "consuming")
+        publishing = await session_at(proxy.url, "publishing")
         intake = await consuming.intake(crew.name("door"), prefetch=100)
         publisher = await publishing.publisher()
         async with asyncio.TaskGroup() as group:
@@ -232,7 +233,7 @@ async def test_a_missing_binding_holds_the_door_until_it_is_declared_again(crew:
         assert ids_of(await crew.taken(crew.events, 1)) == ["before"]
         await crew.send(*(request(f"r{n}", 1) for n in range(5)))
         await crew.send(request("behind", 1, "x"), routing_key="anything")
-        await until(lambda: not crew.status.ready, what="the door says so")
+        await until(crew.status.faults, what="the door says so")
         (fault,) = crew.status.faults()
         assert fault.condition == "door"
         assert key in fault.reason
@@ -248,7 +249,7 @@ async def test_a_missing_binding_holds_the_door_until_it_is_declared_again(crew:
         await declare_topology(crew.settings)
         events = await crew.taken(crew.events, 6)
         await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
-        assert crew.status.ready
+        assert not crew.status.faults()
     own = [data_of(event) for event in events if data_of(event)["member_id"] == MEMBER]
     assert [item["request_id"] for item in own] == [f"r{n}" for n in range(5)]
     assert [item["sequence"] for item in own] == [1, 2, 3, 4, 5]
@@ -289,7 +290,7 @@ async def test_what_comes_before_a_held_message_is_sent_on_before(crew: Crew) ->
     await crew.send(request("held", 1))
     async with crew.running():
         assert ids_of(await crew.taken(crew.events, 3)) == ["free0", "free1", "free2"]
-        await until(lambda: not crew.status.ready, what="the door says so")
+        await until(crew.status.faults, what="the door says so")
 
 
 async def test_a_door_that_stops_while_it_holds_leaves_all_to_its_successor(crew: Crew) -> None:

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from schemas.export import documents
 from schemas.request import AdjustmentRequest
+from worker import __version__
 from worker.broker import BrokerRefused, BrokerUnreachable, NotTaken, SessionLost, TopologyDiffers
 from worker.cli.command import end_of
 from worker.cli.main import app
-from worker.cli.showing import visible
+from worker.cli.showing import talk, visible
 from worker.exits import (
     EXIT_BAD_CONFIGURATION,
     EXIT_FAULT_FOUND,
@@ -23,6 +24,7 @@ from worker.exits import (
     EXIT_USAGE,
 )
 from worker.readiness import NotReady
+from worker.settings import BadSettings
 from worker.store.faults import PassingFault, RefusedFault
 
 if TYPE_CHECKING:
@@ -65,6 +67,20 @@ def test_every_command_has_a_help_that_shows_an_example(path: tuple[str, ...]) -
     result = invoke(*path, "--help")
     assert result.exit_code == 0
     assert f"points-worker {' '.join(path)}" in result.stdout.partition("Example: ")[2]
+
+
+def test_the_short_form_of_help_is_understood_everywhere() -> None:
+    for arguments in ([], ["adjust"], ["topology"], ["topology", "show"]):
+        assert invoke(*arguments, "-h").stdout == invoke(*arguments, "--help").stdout
+
+
+def test_the_paragraphs_of_a_help_fill_the_lines() -> None:
+    assert "totals never fall, versions and sequences have" in invoke("audit", "--help").stdout
+
+
+def test_the_version_is_told() -> None:
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, f"{__version__}\n")
 
 
 @pytest.mark.parametrize("path", list(commands()), ids=" ".join)
@@ -139,6 +155,37 @@ def test_what_cannot_be_meant_is_an_error_of_usage(arguments: list[str]) -> None
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--reson", "x", "alice", "5"], ["alice", "5", "--reson", "x"], ["alice", "-5", "--reson=x"]],
+    ids=" ".join,
+)
+def test_a_misspelt_option_is_told_with_the_one_that_may_have_been_meant(
+    arguments: list[str],
+) -> None:
+    result = invoke("adjust", *arguments)
+    assert result.exit_code == EXIT_USAGE
+    assert "No such option --reson. Did you mean --reason?" in result.stderr
+
+
+@pytest.mark.parametrize("points", ["five", "-5x", "-"])
+def test_what_is_no_amount_is_told_once(points: str) -> None:
+    result = invoke("adjust", "alice", points)
+    assert result.exit_code == EXIT_USAGE
+    assert "Invalid value for 'POINTS': it must be an integer or a decimal" in result.stderr
+
+
+def test_behind_two_dashes_anything_is_an_argument() -> None:
+    assert invoke("adjust", "--", "--alice", "-5").exit_code == EXIT_BAD_CONFIGURATION
+
+
+def test_a_bucket_is_told_without_any_setting() -> None:
+    result = invoke("bucket", "123456789", "--json")
+    assert result.exit_code == EXIT_BAD_CONFIGURATION
+    assert json.loads(result.stdout)["bucket_key"] == "bucket.038"
+    assert "bucket.038" in invoke("bucket", "123456789").stdout
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"points": 5}', b'{"member_id": 7}'])
 def test_a_file_that_names_no_member_is_an_error_of_usage(body: bytes) -> None:
     assert invoke("adjust", "-f", "-", stdin=body).exit_code == EXIT_USAGE
@@ -161,7 +208,12 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_usage(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     result = invoke("schemas", "export", str(tmp_path / "file"))
     assert result.exit_code == EXIT_USAGE
-    assert "cannot be written to" in result.stderr
+    assert f"folder {tmp_path / 'file'} cannot be written to" in result.stderr
+
+
+def test_what_is_said_begins_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    talk("alice has no wallet.")
+    assert capsys.readouterr().err == "alice has no wallet.\n"
 
 
 def test_what_a_terminal_would_obey_is_written_out() -> None:
@@ -180,6 +232,7 @@ def test_what_a_terminal_would_obey_is_written_out() -> None:
         (BrokerRefused("x"), EXIT_BAD_CONFIGURATION),
         (TopologyDiffers("x"), EXIT_BAD_CONFIGURATION),
         (NotTaken("x"), EXIT_TRY_AGAIN),
+        (BadSettings(["x"]), EXIT_BAD_CONFIGURATION),
         (KeyError("a bug"), None),
     ],
     ids=repr,

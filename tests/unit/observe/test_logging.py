@@ -22,7 +22,7 @@ from worker.observe import logging as observed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.observe.logging import Format, Level
+    from worker.settings import LogFormat, LogLevel
 
 LIBRARIES = ("aio_pika", "aiormq", "asyncpg", "asyncio")
 PASSWORD_URL = "amqp://till:hush@broker:5672/vhost"
@@ -40,7 +40,7 @@ def logging_as_it_was() -> Iterator[None]:
 
 
 @contextmanager
-def log_file(path: Path, level: Level = "info", format_: Format = "auto") -> Iterator[None]:
+def log_file(path: Path, level: LogLevel = "info", format_: LogFormat = "auto") -> Iterator[None]:
     with path.open("w") as stream:
         observed.configure(level, format_, worker_id="w-1", version="1.2.3", stream=stream)
         yield
@@ -80,7 +80,7 @@ def test_a_line_has_its_event_time_level_logger_and_process(tmp_path: Path) -> N
     ],
 )
 def test_only_what_is_severe_enough_is_logged(
-    level: Level, seen: list[str], tmp_path: Path
+    level: LogLevel, seen: list[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "log"
     with log_file(path, level):
@@ -93,7 +93,9 @@ def test_only_what_is_severe_enough_is_logged(
 
 @pytest.mark.parametrize("name", LIBRARIES)
 @pytest.mark.parametrize("level", ["debug", "info"])
-def test_libraries_are_heard_from_warnings_upwards(name: str, level: Level, tmp_path: Path) -> None:
+def test_libraries_are_heard_from_warnings_upwards(
+    name: str, level: LogLevel, tmp_path: Path
+) -> None:
     path = tmp_path / "log"
     with log_file(path, level):
         logging.getLogger(name).info("chatter")
@@ -125,7 +127,9 @@ class Opaque:
         ConnectionError(f"cannot reach {PASSWORD_URL}"),
     ],
 )
-def test_no_secret_shows_whatever_holds_it(value: object, format_: Format, tmp_path: Path) -> None:
+def test_no_secret_shows_whatever_holds_it(
+    value: object, format_: LogFormat, tmp_path: Path
+) -> None:
     path = tmp_path / "log"
     with log_file(path, format_=format_):
         structlog.get_logger("worker.app").error("server_unreachable", found=value)
@@ -142,7 +146,7 @@ def refuse(payload: str) -> None:
 
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_a_traceback_shows_neither_secrets_nor_local_variables(
-    format_: Format, tmp_path: Path
+    format_: LogFormat, tmp_path: Path
 ) -> None:
     path = tmp_path / "log"
     with log_file(path, format_=format_):
@@ -194,7 +198,7 @@ def test_auto_means_console_on_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("format_", ["auto", "json"])
-def test_auto_means_json_where_nobody_reads(format_: Format) -> None:
+def test_auto_means_json_where_nobody_reads(format_: LogFormat) -> None:
     stream = io.StringIO()
     observed.configure("info", format_, worker_id="w-1", version="1.2.3", stream=stream)
     structlog.get_logger("worker.app").info("started")
@@ -206,7 +210,7 @@ def test_a_process_logs_to_standard_error_before_it_is_killed() -> None:
     code = (
         "import os, signal, structlog\n"
         "from worker.observe.logging import configure\n"
-        "configure(worker_id='w-1', version='1.2.3')\n"
+        "configure('info', 'auto', worker_id='w-1', version='1.2.3')\n"
         "structlog.get_logger('worker.app').info('started')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
