@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -322,9 +321,3 @@ def test_a_process_says_what_is_wrong_with_the_environment_it_really_has() -> No
 
     expected = "POINTS_BATCH_MAX must be a whole number from 1 to 10000, and is '0'.\n"
     assert expected == said.stdout
-
-
-def test_the_package_and_its_metadata_name_the_same_version() -> None:
-    metadata = tomllib.loads((Path(worker.__file__).parent.parent / "pyproject.toml").read_text())
-
-    assert metadata["project"]["version"] == worker.__version__
