@@ -21,6 +21,10 @@ COPY --from=build /app /app
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ.get('POINTS_HTTP_PORT', '8080')}/readyz\", timeout=4)"]
+# Ready, or told to serve no pages that could say so.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", "\
+import os, urllib.request; \
+port = int(os.environ.get('POINTS_HTTP_PORT') or 8080); \
+port and urllib.request.urlopen(f'http://127.0.0.1:{port}/readyz', timeout=4)"]
 ENTRYPOINT ["points-worker"]
 CMD ["run", "--setup"]

@@ -70,7 +70,7 @@ def parse_utc(value: object) -> datetime:
 
 def utc_text(moment: datetime) -> str:
     """Write an aware time as the contract has it: RFC 3339 in UTC, with `Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
 def _in_utc(moment: datetime) -> datetime:

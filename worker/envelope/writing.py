@@ -16,6 +16,7 @@ import orjson
 
 from schemas import errors, names
 from schemas.reading import write_json
+from schemas.times import utc_text
 from schemas.topology import bucket_key, dead, events_exchange
 from worker.broker import Publication
 from worker.domain.money import to_text
@@ -95,7 +96,7 @@ def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
         "hold": None,
         "metadata": None,
         "occurred_at": None,
-        "recorded_at": _time(outcome.recorded_at),
+        "recorded_at": utc_text(outcome.recorded_at),
         "caused_by": outcome.caused_by,
         "error": None,
         "warnings": [names.LOTS_TRUNCATED] if len(lots) > names.LOTS_LISTED_MAX else [],
@@ -136,7 +137,7 @@ def event(entry: Entry, prefix: str, traceparent: object) -> Publication:
             f'","source":"{names.SOURCE_PREFIX}{entry.program_id}","type":"{entry.event_type}'.encode(),
             b'","subject":',
             member,
-            f',"time":"{_time(entry.recorded_at)}'.encode(),
+            f',"time":"{utc_text(entry.recorded_at)}'.encode(),
             b'","datacontenttype":"application/json","dataschema":"',
             names.OUTCOME_SCHEMA.encode(),
             b'","partitionkey":',
@@ -215,7 +216,7 @@ def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> P
         names.ORIGINAL_EXCHANGE_HEADER: delivery.exchange,
         names.ORIGINAL_ROUTING_KEY_HEADER: delivery.routing_key,
         names.ORIGINAL_QUEUE_HEADER: delivery.queue,
-        names.DIED_AT_HEADER: _time(datetime.now(UTC)),
+        names.DIED_AT_HEADER: utc_text(datetime.now(UTC)),
     }
     return Publication(
         exchange=dead(prefix),
@@ -295,5 +296,4 @@ def _lot(change: LotChange, decimals: int) -> dict[str, Any]:
 
 
 def _time(moment: datetime | None) -> str | None:
-    """Write a UTC time as RFC 3339 with `Z`."""
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+    return None if moment is None else utc_text(moment)
