@@ -37,8 +37,8 @@ class Deliveries:
             if _METHOD(data, start)[0] != _DELIVER:
                 return False
             at = start + 5 + data[start + 4]  # Past the consumer tag.
-            tag, exchange, routing_key = decode_delivered(data, at)
-            self._open = Delivery(tag, b"", exchange, routing_key, self._queue)
+            tag, redelivered, exchange, routing_key = decode_delivered(data, at)
+            self._open = Delivery(tag, b"", exchange, routing_key, self._queue, redelivered)
             return True
         delivery = self._open
         if delivery is None:

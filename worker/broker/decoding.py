@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _U32: Final = Struct(">I").unpack_from
 _HEADER: Final = Struct(">QH").unpack_from
-_TAG: Final = Struct(">Q").unpack_from
+_DELIVERED: Final = Struct(">QB").unpack_from
 _SCALED: Final = Struct(">Bi").unpack_from
 _SECONDS: Final = Struct(">Q").unpack_from
 _NUMBERS: Final[dict[int, tuple[int, Callable[..., tuple[object, ...]]]]] = {
@@ -41,18 +41,18 @@ _NUMBERS: Final[dict[int, tuple[int, Callable[..., tuple[object, ...]]]]] = {
     }.items()
 }
 
-# The tag, and whether the message was delivered before: its delivery count tells more.
+# The tag, and whether the message was delivered before.
 _TAG_AND_FLAG: Final = 9
 # Deeper tables are left out: whoever reads them must be able to write them again.
 _DEPTH_MAX: Final = 16
 
 
-def decode_delivered(data: bytes, at: int) -> tuple[int, str, str]:
-    """Return tag, exchange and routing key, which stand together at `at`."""
-    tag = int(_TAG(data, at)[0])
+def decode_delivered(data: bytes, at: int) -> tuple[int, bool, str, str]:
+    """Return tag, redelivered flag, exchange and routing key, which stand together at `at`."""
+    tag, redelivered = _DELIVERED(data, at)
     exchange, at = _short(data, at + _TAG_AND_FLAG)
     routing_key, _ = _short(data, at)
-    return tag, exchange, routing_key
+    return tag, redelivered & 1 == 1, exchange, routing_key
 
 
 def decode_returned(data: bytes, at: int) -> tuple[str, str]:
@@ -88,7 +88,8 @@ def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the
         delivery.headers = headers
         _read_headers(headers, data, at + 4, end, headers_bytes_max)
         count = headers.get(DELIVERY_COUNT_HEADER)
-        if type(count) is int:
+        # Before the broker has something to count, the header can be the publisher's own.
+        if delivery.redelivered and type(count) is int:
             delivery.delivery_count = count
         at = end
     if flags & 0x1000:  # Delivery mode.

@@ -19,6 +19,8 @@ class Delivery:
     exchange: str
     routing_key: str
     queue: str
+    redelivered: bool = False
+    """Whether the broker handed it out before."""
     delivery_count: int = 0
     """How often it was handed out before and came back (header `x-delivery-count`)."""
     content_type: str | None = None

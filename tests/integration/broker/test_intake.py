@@ -12,7 +12,7 @@ import pytest
 
 from tests.brokers import die, numbers, publish, take_exactly
 from tests.waiting import until
-from worker.broker import SessionLost
+from worker.broker import Publication, SessionLost
 
 if TYPE_CHECKING:
     from tests.brokers import Opener, Setup
@@ -247,3 +247,20 @@ async def test_a_missing_queue_ends_the_session_with_the_broker_s_own_words(
         await session.intake("no.such.queue", prefetch=10)
 
     assert "NOT_FOUND" in str(session.lost.result())
+
+
+async def test_a_publisher_s_own_delivery_count_is_not_believed(
+    opened: Opener, setup: Setup
+) -> None:
+    """RabbitMQ 4 leaves such a header alone until it has something to count itself."""
+    queue = await setup.queue()
+    claim = Publication("", queue, b"0", must_be_taken=True, headers={"x-delivery-count": 1_000})
+    await (await (await opened()).publisher()).publish([claim])
+    counts = []
+    for _ in range(2):
+        session = await opened()
+        intake = await session.intake(queue, prefetch=10)
+        (delivery,) = await take_exactly(intake, 1)
+        counts.append((delivery.delivery_count, intake.raised_in_hand(1)))
+        await die(session)
+    assert counts == [(0, 0), (1, 1)]
