@@ -146,7 +146,7 @@ def test_a_delivery_is_what_was_published(publication: Publication, frame_max: i
     for name in ("content_type", "type", "message_id", "correlation_id", "reply_to", "user_id"):
         assert (getattr(publication, name) or None) == getattr(delivery, name)
     assert (publication.headers or {}) == delivery.headers
-    assert (delivery.tag, delivery.queue) == (2**40, "some.queue")
+    assert (delivery.tag, delivery.redelivered, delivery.queue) == (2**40, True, "some.queue")
 
 
 def test_floats_and_decimals_in_headers_go_out_as_they_came_in() -> None:
@@ -169,8 +169,8 @@ def test_the_delivery_count_comes_from_its_header() -> None:
 
 
 def raw_delivery(flags: int, properties: bytes) -> bytes:
-    """A delivery with properties that no library would write."""
-    deliver = commands.Basic.Deliver("c", 1, False, "x", "k")  # noqa: FBT003 - pamqp's order.
+    """A second delivery with properties that no library would write."""
+    deliver = commands.Basic.Deliver("c", 1, True, "x", "k")  # noqa: FBT003 - pamqp's order.
     payload = b"\0\x3c\0\0" + (4).to_bytes(8, "big") + flags.to_bytes(2, "big") + properties
     header = b"\x02\0\x07" + len(payload).to_bytes(4, "big") + payload + b"\xce"
     return (
