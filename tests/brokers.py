@@ -6,8 +6,10 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
+from tests.traffic import connected
 from worker.broker import Publication, PublishRules, Session, open_session
-from worker.broker.topology import DELIVERY_LIMIT
+from worker.broker.topology import DELIVERY_LIMIT, Topology
+from worker.settings import PARTITIONS_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,17 @@ QUICK = PublishRules(
     reply_attempts_max=3,
 )
 HEARTBEAT_SECONDS = 10
+
+
+async def delete_topology(amqp_url: str, prefix: str) -> None:
+    """Delete all that may be declared under a prefix; deleting what is not there succeeds."""
+    topology = Topology(prefix, 1, PARTITIONS_DEFAULT)
+    async with connected(amqp_url) as connection:
+        channel = await connection.channel()
+        for queue in topology.queues:
+            await channel.queue_delete(queue.name)
+        for exchange in topology.exchanges:
+            await channel.exchange_delete(exchange.name)
 
 
 class Opener(Protocol):

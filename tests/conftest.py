@@ -9,6 +9,7 @@ databases. See tests/README.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,16 +18,15 @@ from urllib.parse import urlsplit
 import aio_pika
 import asyncpg
 import pytest
+import pytest_asyncio
 
-from schemas import topology
+from tests.brokers import delete_topology
+from tests.scene import Scene
 from worker.demo.servers import Given, Server, Servers, Source
 from worker.store.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-GENERATIONS_MAX = 3
-PARTITIONS_MAX = 64
 
 
 class SharedServers(NamedTuple):
@@ -123,24 +123,7 @@ async def prefix(amqp_url: str) -> AsyncIterator[str]:
     """A prefix for topology names that no other test uses; what is declared under it is deleted."""
     own = f"t{secrets.token_hex(4)}"
     yield own
-    async with await aio_pika.connect(amqp_url) as connection, connection.channel() as channel:
-        # Deleting what does not exist succeeds, so the names need not be known exactly.
-        queues = [
-            topology.partition_queue(own, generation, partition)
-            for generation in range(1, GENERATIONS_MAX + 1)
-            for partition in range(PARTITIONS_MAX)
-        ]
-        queues += [topology.door(own), topology.dead(own)]
-        exchanges = [
-            topology.adjustments_exchange(own),
-            topology.door(own),
-            topology.dead(own),
-            topology.events_exchange(own),
-        ]
-        for queue in queues:
-            await channel.queue_delete(queue)
-        for exchange in exchanges:
-            await channel.exchange_delete(exchange)
+    await delete_topology(amqp_url, own)
 
 
 @pytest.fixture(scope="session")
@@ -164,21 +147,40 @@ async def make_template(server_url: str, name: str) -> None:
 @pytest.fixture
 async def database_url(database_server_url: str, migrated_template: str) -> AsyncIterator[str]:
     """The URL of a migrated database of the test's own, dropped afterwards."""
-    name = f"test_{secrets.token_hex(4)}"
-    async with maintenance(database_server_url) as server:
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    yield database_named(database_server_url, name)
-    await drop_database(database_server_url, name)
+    async with own_database(database_server_url, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
 async def empty_database_url(database_server_url: str) -> AsyncIterator[str]:
     """The URL of an empty database of the test's own, dropped afterwards."""
+    async with own_database(database_server_url) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def working_scene(
+    amqp_url: str, database_server_url: str, migrated_template: str
+) -> AsyncIterator[Scene]:
+    """A scene with one running worker, which the tests of a module share."""
+    async with own_database(database_server_url, migrated_template) as url:
+        scene = Scene(amqp_url, url, f"t{secrets.token_hex(4)}")
+        async with scene.worker() as worker:
+            await worker.ready()
+            yield scene
+        await scene.delete_topology()
+
+
+@contextlib.asynccontextmanager
+async def own_database(server_url: str, template: str = "template1") -> AsyncIterator[str]:
+    """Give the URL of a new database, a copy of another, and drop it afterwards."""
     name = f"test_{secrets.token_hex(4)}"
-    async with maintenance(database_server_url) as server:
-        await server.execute(f"CREATE DATABASE {name}")
-    yield database_named(database_server_url, name)
-    await drop_database(database_server_url, name)
+    async with maintenance(server_url) as server:
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield database_named(server_url, name)
+    finally:
+        await drop_database(server_url, name)
 
 
 class maintenance:  # noqa: N801 (used like a function)

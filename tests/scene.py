@@ -7,11 +7,13 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.brokers import delete_topology
 from tests.model import Model
-from tests.traffic import Downstream, Upstream, connected
+from tests.traffic import Downstream, Upstream
 from tests.verdict import verdict
 from tests.waiting import until
 from tests.workers import WorkerProcess
+from worker.settings import PARTITIONS_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tests.load import Message
 
 ANSWERED_SECONDS_MAX = 100
-PARTITIONS = 8
+PARTITIONS = PARTITIONS_DEFAULT
 RUN = (sys.executable, "-m", "worker", "run", "--setup")
 
 
@@ -43,15 +45,8 @@ class Scene:
         )
 
     async def delete_topology(self) -> None:
-        """Delete what a worker declared under this prefix; deleting what is not there succeeds."""
-        async with connected(self.amqp_url) as connection:
-            channel = await connection.channel()
-            for partition in range(PARTITIONS):
-                await channel.queue_delete(f"{self.prefix}.partition.1.{partition:03d}")
-            for queue in ("door", "dead"):
-                await channel.queue_delete(f"{self.prefix}.{queue}")
-            for exchange in ("adjustments", "door", "dead", "events"):
-                await channel.exchange_delete(f"{self.prefix}.{exchange}")
+        """Delete what a worker declared under this prefix."""
+        await delete_topology(self.amqp_url, self.prefix)
 
     @contextlib.asynccontextmanager
     async def traffic(

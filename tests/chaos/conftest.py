@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import database_named, maintenance, servers_from_environment
+from tests.conftest import own_database, servers_from_environment
 from tests.scene import Scene
 
 if TYPE_CHECKING:
@@ -41,13 +41,7 @@ def own_servers() -> Iterator[Servers]:
 @pytest.fixture
 async def scene_on_own_servers(own_servers: Servers) -> AsyncIterator[Scene]:
     """A scene whose servers may be stopped."""
-    name = f"test_{secrets.token_hex(4)}"
-    async with maintenance(own_servers.database_url) as server:
-        await server.execute(f"CREATE DATABASE {name}")
-    scene = Scene(
-        own_servers.amqp_url,
-        database_named(own_servers.database_url, name),
-        f"t{secrets.token_hex(4)}",
-    )
-    yield scene
-    await scene.delete_topology()
+    async with own_database(own_servers.database_url) as url:
+        scene = Scene(own_servers.amqp_url, url, f"t{secrets.token_hex(4)}")
+        yield scene
+        await scene.delete_topology()

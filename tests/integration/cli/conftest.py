@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from typer.testing import CliRunner
 
-from tests.conftest import database_named, drop_database, maintenance
 from tests.scene import Scene
 from tests.workers import OURS, ROOT
 from worker.cli.main import app
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from typer.testing import Result
 
@@ -96,17 +93,7 @@ def fresh(amqp_url: str, empty_database_url: str, prefix: str) -> CommandLine:
     return CommandLine(Scene(amqp_url, empty_database_url, prefix))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def points(
-    amqp_url: str, database_server_url: str, migrated_template: str
-) -> AsyncIterator[CommandLine]:
+@pytest.fixture(scope="module")
+def points(working_scene: Scene) -> CommandLine:
     """Commands beside a running worker; tests keep apart by their members."""
-    name = f"test_{secrets.token_hex(4)}"
-    async with maintenance(database_server_url) as server:
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    scene = Scene(amqp_url, database_named(database_server_url, name), f"t{secrets.token_hex(4)}")
-    async with scene.worker() as worker:
-        await worker.ready()
-        yield CommandLine(scene)
-    await scene.delete_topology()
-    await drop_database(database_server_url, name)
+    return CommandLine(working_scene)

@@ -90,6 +90,26 @@ async def test_a_balance_shows_wallets_and_their_lots_in_the_order_of_use(
     assert (nobody.code, nobody.json["wallets"]) == (0, [])
 
 
+async def test_what_else_a_request_caused_is_shown_where_it_is_asked_for(
+    points: CommandLine,
+) -> None:
+    await points("adjust", "kim", "7", "--expiration-type", "CUSTOM_DATE",
+                 "--expiration-date", "2090-12-31")  # fmt: skip
+    connection = await asyncpg.connect(points.scene.database_url)
+    await connection.execute(
+        "UPDATE points.lots SET expires_at = now() - interval '1 day' WHERE member_id = 'kim'"
+    )
+    await connection.close()
+    assert (await points("adjust", "kim", "1", "--request-id", "k-2")).code == 0
+    own = await points("outcome", "kim", "k-2", "--json")
+    both = await points("outcome", "kim", "k-2", "--caused", "--json")
+    expired, answer = map(json.loads, both.stdout.splitlines())
+    assert (own.json, expired["points"], expired["caused_by"]) == (answer, "-7", "k-2")
+    for arguments, is_told in (([], False), (["--caused"], True)):
+        shown = await points("outcome", "kim", "k-2", *arguments)
+        assert (b"POINTS_EXPIRED" in shown.stdout) is is_told
+
+
 async def test_a_history_is_the_events_newest_last_page_by_page(points: CommandLine) -> None:
     for amount in ("1", "2", "-9", "4"):
         await points("adjust", "erik", amount)
