@@ -4,6 +4,9 @@ A publication that must be taken is sent until the broker takes it, and everythi
 goes out again behind it. A reply is given up after a few attempts. Any other failure ends the
 session: whoever abandoned a publication publishes nothing more, because what is redelivered will
 be published again in its place.
+
+Direct replies go over a connection of their own once everything else of the batch is settled. See
+`worker.broker.direct_replies`.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from worker.backoff import delays
 from worker.broker.confirms import REFUSED, RETURNED, TAKEN, Confirms
 from worker.broker.connection import WireChannel, WireConnection, open_channel, reason_of
+from worker.broker.direct_replies import DIRECT_REPLY_TO, DirectReplies, is_direct_reply
 from worker.broker.encoding import encode_publication
 from worker.broker.errors import SessionLost, Unpublishable
 
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
 
 # A batch goes to the socket in pieces, so that little of it waits there for a slow broker.
 CHUNK_BYTES: Final = 256 * 1024
-_DIRECT_REPLY_TO: Final = "amq.rabbitmq.reply-to."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,17 @@ class Publisher:
         rules: PublishRules,
         fail: Callable[[SessionLost], None],
         refused: Callable[[str | None], None],
+        direct_replies: DirectReplies | None = None,
     ) -> None:
-        """`refused` hears why the broker refuses what must be taken, and None once it is taken."""
+        """`refused` hears why the broker refuses what must be taken, and None once it is taken.
+
+        Whoever publishes no replies needs no `direct_replies`.
+        """
         self._user = user
         self._rules = rules
         self._fail = fail
         self._refused = refused
+        self._direct_replies = direct_replies
         self._channel: WireChannel
         self._confirms = Confirms()
         self._lost: SessionLost | None = None
@@ -95,11 +103,14 @@ class Publisher:
         be encoded, and SessionLost on any failure but a refusal, ever after.
         """
         self._raise_if_lost()
-        batch = self._encode(publications)
+        batch, direct = self._encode(publications)
         try:
             async with self._ordered:
                 refused_replies, refusals, gone = await self._publish_in_order(batch)
-            given_up = len(publications) - len(batch) + gone
+            given_up = len(publications) - len(batch) - len(direct) + gone
+            if direct and self._direct_replies is not None:
+                given_up += await self._direct_replies.publish(direct)
+                self._raise_if_lost()
             given_up += await self._retry_replies(refused_replies)
         except SessionLost as error:
             self._fail(error)
@@ -219,23 +230,29 @@ class Publisher:
         if self._lost is not None:
             raise self._lost
 
-    def _encode(self, publications: Sequence[Publication]) -> list[_Sent]:
-        """Return what can be sent; a reply that never could be is left out."""
+    def _encode(self, publications: Sequence[Publication]) -> tuple[list[_Sent], list[Publication]]:
+        """Return what can be sent, and direct replies; a reply that never could be is left out."""
         batch: list[_Sent] = []
+        direct: list[Publication] = []
         for publication in publications:
             try:
-                batch.append(self._sent(publication))
+                sent = self._sent(publication)
             except Unpublishable:
                 if publication.must_be_taken:
                     raise
-        return batch
+            else:
+                if self._direct_replies is not None and is_direct_reply(publication):
+                    direct.append(publication)
+                else:
+                    batch.append(sent)
+        return batch, direct
 
     def _sent(self, publication: Publication) -> _Sent:
         if publication.user_id and publication.user_id != self._user:
             raise Unpublishable("RabbitMQ lets nobody publish as another user.")
-        if publication.mandatory and publication.routing_key.startswith(_DIRECT_REPLY_TO):
-            # A direct reply address is no queue: RabbitMQ would deliver the reply and return it.
-            publication = replace(publication, mandatory=False)
+        if publication.reply_to == DIRECT_REPLY_TO:
+            # RabbitMQ lets only a channel say so that consumes direct replies, and closes others.
+            publication = replace(publication, reply_to=None)
         channel = self._channel
         frames = encode_publication(publication, channel.number, channel.frame_max)
         return _Sent(publication, frames)

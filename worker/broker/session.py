@@ -1,5 +1,7 @@
 """A session: one consuming and one publishing connection that live and die together.
 
+A third one, for direct replies, is opened when it is needed, and may die alone.
+
 Nothing is repaired within a session. At the first failure of anything everybody who waits is told
 (`SessionLost`), both connections close, and whoever supervises opens a new session: the broker
 delivers again what was not acknowledged, in order.
@@ -8,9 +10,11 @@ delivers again what was not acknowledged, in order.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.broker.connection import WireConnection, open_connection, reason_of
+from worker.broker.direct_replies import DirectReplies
 from worker.broker.errors import SessionLost
 from worker.broker.intake import Intake
 from worker.broker.publisher import Publisher, PublishRules
@@ -26,6 +30,7 @@ class Session:
         self,
         consuming: WireConnection,
         publishing: WireConnection,
+        direct_replies: DirectReplies,
         rules: PublishRules,
         tell: Callable[[str, str | None], None],
     ) -> None:
@@ -35,6 +40,7 @@ class Session:
         """Done, with the cause, at the first failure of anything or when the session closes."""
         self._consuming = consuming
         self._publishing = publishing
+        self._direct_replies = direct_replies
         self._rules = rules
         self._tell = tell
         self._refusals: dict[Publisher, str] = {}
@@ -60,7 +66,11 @@ class Session:
     async def publisher(self) -> Publisher:
         """Open a publishing channel with confirms. Raises SessionLost when it cannot."""
         publisher = Publisher(
-            self.user, self._rules, self.fail, lambda reason: self._refused(publisher, reason)
+            self.user,
+            self._rules,
+            self.fail,
+            lambda reason: self._refused(publisher, reason),
+            self._direct_replies,
         )
         await self._open(publisher.open(self._publishing))
         self._publishers.append(publisher)
@@ -108,7 +118,9 @@ class Session:
 
     async def _shut(self, timeout_seconds: float) -> None:
         await asyncio.gather(
-            self._consuming.shut(timeout_seconds), self._publishing.shut(timeout_seconds)
+            self._consuming.shut(timeout_seconds),
+            self._publishing.shut(timeout_seconds),
+            self._direct_replies.close(),
         )
 
     def _refused(self, publisher: Publisher, reason: str | None) -> None:
@@ -160,4 +172,16 @@ async def open_session(
     except BaseException:
         await consuming.shut()
         raise
-    return Session(consuming, publishing, rules, tell)
+    direct_replies = DirectReplies(
+        partial(
+            open_connection,
+            url,
+            name=f"{name} reply",
+            heartbeat_seconds=heartbeat_seconds,
+            timeout_seconds=timeout_seconds,
+        ),
+        retry_delay_seconds_min=rules.retry_delay_seconds_min,
+        retry_delay_seconds_max=rules.retry_delay_seconds_max,
+        attempts_max=rules.reply_attempts_max,
+    )
+    return Session(consuming, publishing, direct_replies, rules, tell)
