@@ -74,9 +74,9 @@ class WorkerProcess:
         while not await self._is_ready():
             code = process.poll()
             if code is not None:
-                raise ServerError(f"the worker ended with {code}:\n{self._log_tail()}")
+                raise ServerError(f"The worker ended with {code}:\n{self._log_tail()}")
             if time.monotonic() > started + READY_SECONDS:
-                raise ServerError(f"the worker was not ready in time:\n{self._log_tail()}")
+                raise ServerError(f"The worker was not ready in time:\n{self._log_tail()}")
             await asyncio.sleep(POLL_SECONDS)
         return time.monotonic() - started
 

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from worker.demo.servers import apt, docker, private
+from worker.demo.servers import apt, docker, private_postgres, private_rabbitmq
 from worker.demo.servers.guard import Guard
 from worker.demo.servers.probe import ServerError
 
@@ -138,19 +138,23 @@ class Servers:
         refusal = self._why_no_docker(docker.RABBITMQ_IMAGE)
         if refusal is None:
             return self._keep(docker.DockerRabbitMQ(self._guard, password))
-        programs = self._programs("rabbitmq-server", private.rabbitmq_folder, refusal)
+        programs = self._programs("rabbitmq-server", private_rabbitmq.programs_folder, refusal)
         folder = self._subfolder("rabbitmq")
-        return self._keep(private.PrivateRabbitMQ(self._guard, folder, password, programs), refusal)
+        return self._keep(
+            private_rabbitmq.PrivateRabbitMQ(self._guard, folder, password, programs), refusal
+        )
 
     def _start_postgres(self) -> Server:
         password = secrets.token_hex(8)
         refusal = self._why_no_docker(docker.POSTGRES_IMAGE)
         if refusal is None:
             return self._keep(docker.DockerPostgres(self._guard, password, fsync=self._fsync))
-        programs = self._programs("postgresql", private.postgres_folder, refusal)
+        programs = self._programs("postgresql", private_postgres.programs_folder, refusal)
         folder = self._subfolder("postgres")
         return self._keep(
-            private.PrivatePostgres(self._guard, folder, password, programs, fsync=self._fsync),
+            private_postgres.PrivatePostgres(
+                self._guard, folder, password, programs, fsync=self._fsync
+            ),
             refusal,
         )
 
@@ -162,7 +166,7 @@ class Servers:
     def _programs(self, package: str, find: Callable[[], Path | None], refusal: str) -> Path:
         """Find an installed server's programs, or install them."""
         if self._only == "docker":
-            raise ServerError(f"no server for {package}: {refusal}")
+            raise ServerError(f"No server for {package}: {refusal}")
         found = find()
         if found is not None:
             return found
@@ -173,7 +177,7 @@ class Servers:
             obstacle = "its programs are not where they are looked for"
         if found is None:
             raise ServerError(
-                f"no server for {package}: no URL given; {refusal}; none installed; {obstacle}"
+                f"No server for {package}: no URL given; {refusal}; none installed; {obstacle}"
             )
         return found
 

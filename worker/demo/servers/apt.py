@@ -39,7 +39,7 @@ def install(package: str, say: Callable[[str], None]) -> None:
     """
     prefix = _as_root()
     if prefix is None:
-        raise ServerError(f"cannot install {package}: {why_not()}")
+        raise ServerError(f"Cannot install {package}: {why_not()}")
     say(f"Installing the package {package} with apt-get (its own service is not started) …")
     guarded = not POLICY.exists()
     if guarded:
@@ -73,4 +73,4 @@ def _run(command: list[str], timeout_seconds: float) -> None:
         command, check=False, capture_output=True, text=True, timeout=timeout_seconds
     )
     if done.returncode != 0:
-        raise ServerError(f"{' '.join(command)} failed: {done.stderr.strip()[-2000:]}")
+        raise ServerError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-2000:]}")

@@ -58,7 +58,7 @@ class Container:
     def start(self) -> None:
         """Start the container, and return once its server takes connections."""
         docker("start", self.name)
-        await_ready(self.origin, self.answers, self._fault, START_SECONDS)
+        await_ready(f"The container {self.name}", self.answers, self._fault, START_SECONDS)
 
     def stop(self) -> None:
         """Stop the server, ending its connections; port and data stay for the next start."""
@@ -135,7 +135,7 @@ def docker(*arguments: str) -> str:
         timeout=STOP_SECONDS,
     )
     if done.returncode != 0:
-        raise ServerError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
+        raise ServerError(f"`docker {arguments[0]}` failed: {done.stderr.strip()}")
     return done.stdout + (done.stderr if arguments[0] == "logs" else "")
 
 

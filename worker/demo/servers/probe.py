@@ -34,7 +34,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ServerError(f"no free port found between {PORT_MIN} and {PORT_MAX}")
+    raise ServerError(f"No free port found between {PORT_MIN} and {PORT_MAX}")
 
 
 def speaks_amqp(port: int) -> bool:
