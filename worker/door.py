@@ -158,6 +158,7 @@ class Door:
             routing_key=bucket_key(member_id),
             body=delivery.body,
             must_be_taken=True,
+            mandatory=True,
             content_type=delivery.content_type,
             type=delivery.type,
             message_id=delivery.message_id,

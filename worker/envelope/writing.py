@@ -223,6 +223,7 @@ def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> P
         routing_key=letter.key,
         body=delivery.body,
         must_be_taken=True,
+        mandatory=True,
         content_type=delivery.content_type,
         type=delivery.type,
         message_id=delivery.message_id,
