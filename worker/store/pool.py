@@ -62,7 +62,10 @@ async def connected(
     """
     with translated():
         connection = await asyncpg.connect(
-            database_url, timeout=_CONNECT_SECONDS_MAX, command_timeout=statement_seconds_max
+            database_url,
+            timeout=_CONNECT_SECONDS_MAX,
+            target_session_attrs=SessionAttribute.read_write,
+            command_timeout=statement_seconds_max,
         )
         try:
             yield connection
