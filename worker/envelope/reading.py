@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 PRIORITY_MAX: Final = 4
 
+# No ids are looked for in a body so many times as long as one may be, or longer than 16 MiB.
+_UNREAD_TIMES: Final = 16
+_UNREAD_BYTES: Final = 16 * 1024 * 1024
+
 # The first byte of a fingerprint says what it was made of.
 _OF_THE_BODY: Final = b"\x00"
 _OF_THE_REQUEST: Final = b"\x01"
@@ -37,6 +41,11 @@ class Letter:
 
     key: str
     message: str
+
+
+KILLER: Final = Letter(
+    errors.KILLED_THE_WORKER, "workers died over and over with this message in hand"
+)
 
 
 @dataclass(slots=True)
@@ -74,15 +83,19 @@ class Reader:
 
     def __init__(self, body_bytes_max: int, user: str) -> None:
         self._body_bytes_max = body_bytes_max
+        self._ids_bytes_max = min(_UNREAD_TIMES * body_bytes_max, _UNREAD_BYTES)
         self._user = user
 
     def identify(self, delivery: Delivery) -> tuple[Reading, object]:
         """Read as far as the ids; return the reading and the parsed document, None without ids.
 
         A letter beside the ids says what is wrong with the message as such. The ids are looked for
-        all the same: where they can be read, its refusal will be stored.
+        all the same, unless the body is far too large: where they can be read, its refusal will be
+        stored.
         """
         reading = Reading(delivery, letter=self._unusable(delivery))
+        if len(delivery.body) > self._ids_bytes_max:
+            return reading, None
         try:
             document = read_json(delivery.body)
         except Unreadable as error:
@@ -115,9 +128,7 @@ class Reader:
             )
             return reading
         if is_condemned:
-            reading.letter = Letter(
-                errors.KILLED_THE_WORKER, "workers died over and over with this message in hand"
-            )
+            reading.letter = KILLER
         if is_condemned or len(delivery.body) > self._body_bytes_max:
             reading.fingerprint = _of_the_body(delivery.body)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 from typing import Any
 
@@ -163,3 +164,12 @@ def test_every_fault_of_a_request_is_told_and_never_its_values() -> None:
     assert fields == {"points", "operation", "misspelt", "comment"}
     assert "secret" not in repr(reading.refusal)
     assert "12x" not in repr(reading.refusal)
+
+
+@pytest.mark.parametrize(("size", "has_ids"), [(16 * 2_000, True), (16 * 2_000 + 1, False)])
+def test_no_ids_are_looked_for_in_a_body_far_beyond_the_limit(size: int, *, has_ids: bool) -> None:
+    body = json.dumps(request("r", 1)).encode().ljust(size)
+    reading, document = Reader(2_000, "worker").identify(delivered(body))
+    assert (reading.key is not None, document is not None) == (has_ids, has_ids)
+    assert reading.letter is not None
+    assert reading.letter.key == "too_large"
