@@ -13,10 +13,10 @@ import structlog
 from schemas.topology import door, partition_of, partition_queue
 from worker.broker import SessionLost
 from worker.broker.topology import consumer_priority
+from worker.caution import Caution
 from worker.door import Door
 from worker.envelope.reading import Reader
 from worker.lane.applying import Applier
-from worker.lane.caution import Caution
 from worker.lane.holding import Holder
 from worker.lane.lane import Lane
 from worker.store.agreement import read_agreement
@@ -112,10 +112,11 @@ async def _open(shared: Shared, session: Session) -> tuple[list[Intake], list[La
     intakes = []
     for queue in [*queues, door(agreement.prefix)]:
         priority = consumer_priority(shared.worker_id, queue)
-        intakes.append(await session.intake(queue, prefetch=agreement.prefetch, priority=priority))
+        intake = await session.intake(queue, prefetch=agreement.prefetch, priority=priority)
+        caution.watch(intake)
+        intakes.append(intake)
     parts: list[Lane | Door] = []
     for partition, intake in enumerate(intakes[:-1]):
-        caution.watch(intake)
         name = f"{agreement.generation}.{partition:03d}"
         holder = Holder(
             applier,
@@ -142,7 +143,9 @@ async def _open(shared: Shared, session: Session) -> tuple[list[Intake], list[La
         intakes[-1],
         await session.publisher(),
         reader,
+        caution,
         pause,
+        session.watch,
         partial(_declared_at, shared.pool),
         shared.status,
         shared.metrics,

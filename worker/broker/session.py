@@ -13,6 +13,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from worker.broker.client import temporary_queue
 from worker.broker.connection import WireConnection, open_connection, reason_of
 from worker.broker.direct_replies import DirectReplies
 from worker.broker.errors import SessionLost
@@ -21,6 +22,7 @@ from worker.broker.publisher import Publisher, PublishRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
 
 
 class Session:
@@ -75,6 +77,14 @@ class Session:
         await self._open(publisher.open(self._publishing))
         self._publishers.append(publisher)
         return publisher
+
+    def watch(self, exchange: str) -> AbstractAsyncContextManager[tuple[str, Intake]]:
+        """Give a queue, by name, and an intake of it, to which comes what a fanout exchange gets.
+
+        Both go when they are left. Entering raises SessionLost where the broker does not let this
+        user make a queue; the session lives on then.
+        """
+        return temporary_queue(self._consuming, exchange)
 
     def fail(self, error: SessionLost) -> None:
         """End the session now: every `take` and `publish` raises, both connections close."""

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from worker.broker import Delivery, Intake, Publisher
+    from worker.caution import Caution
     from worker.envelope.reading import Reader, Reading
     from worker.lane.applying import Applied
-    from worker.lane.caution import Caution
     from worker.lane.holding import Holder
     from worker.observe.metrics import Metrics
 

@@ -39,7 +39,7 @@ async def test_dead_letters_that_no_queue_takes_are_kept_until_one_does(
     async with crew.running():
         await crew.send(*rubbish, routing_key=routing_key)
         await publish_waits(crew)
-        assert crew.counted("in_hand") == 3
+        await until(lambda: crew.counted("in_hand") == 3, what="the worker holds them")
         await declare_topology(crew.settings)
         letters = await crew.taken(dead, 3)
         await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
@@ -50,14 +50,15 @@ async def test_dead_letters_that_no_queue_takes_are_kept_until_one_does(
 async def test_a_forward_that_neither_a_lane_nor_the_door_takes_is_kept_until_one_does(
     crew: Crew,
 ) -> None:
-    key, door = bucket_key("m"), crew.name("door")
+    key, door, adjustments = bucket_key("m"), crew.name("door"), crew.name("adjustments")
+    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
     await crew.send(*(request(f"r{n}", 1) for n in range(3)), routing_key="anything")
-    await crew.channel.queue_unbind(
-        crew.name(f"partition.1.00{int(key[-3:]) % 2}"), crew.name("adjustments"), key
-    )
+    await crew.channel.queue_unbind(lane, adjustments, key)
     await crew.channel.queue_unbind(door, door, "")
     async with crew.running():
         await publish_waits(crew)
-        assert crew.counted("in_hand") == 3
-        await declare_topology(crew.settings)
-        assert ids_of(await crew.taken(crew.events, 3)) == ["r0", "r1", "r2"]
+        await until(lambda: crew.counted("in_hand") == 3, what="the worker holds them")
+        await crew.channel.queue_bind(lane, adjustments, key)
+        events = await crew.taken(crew.events, lambda found: len(set(ids_of(found))) == 3)
+        # Some went out again with one before them that was returned.
+        assert set(ids_of(events)) == {"r0", "r1", "r2"}

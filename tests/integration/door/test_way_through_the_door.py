@@ -15,17 +15,20 @@ from tests.inside import delivered, request, user_of
 from tests.proxy import Proxy
 from tests.waiting import until
 from worker.broker import Publication
+from worker.caution import Caution
 from worker.door import Door
 from worker.envelope.reading import Reader
-from worker.readiness import declare_topology
+from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     import asyncpg
 
     from worker.broker import Intake, Publisher
+    from worker.store.pool import Pool
 
 MEMBER = "m"
 
@@ -39,14 +42,18 @@ async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[C
 class Forwarding:
     """A door alone: what it sends on lies in the lanes, where the test looks at it."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, pool: Pool) -> None:
         self.crew = crew
+        self.pool = pool
 
     def door(self, intake: Intake, publisher: Publisher) -> Door:
         crew, user = self.crew, user_of(self.crew.amqp_url)
 
         async def pause(_: float) -> None:
             raise AssertionError("nothing is held here")
+
+        def watch(_: str) -> AbstractAsyncContextManager[tuple[str, Intake]]:
+            raise AssertionError("nothing was turned away here")
 
         async def never() -> datetime | None:
             return None
@@ -55,7 +62,9 @@ class Forwarding:
             intake,
             publisher,
             Reader(2_000, user),
+            Caution(Suspects(self.pool), pause, deliveries_min=5, deaths_max=3),
             pause,
+            watch,
             never,
             crew.status,
             crew.metrics,
@@ -81,8 +90,8 @@ class Forwarding:
 
 
 @pytest.fixture
-def forwarding(crew: Crew) -> Forwarding:
-    return Forwarding(crew)
+def forwarding(crew: Crew, pool: Pool) -> Forwarding:
+    return Forwarding(crew, pool)
 
 
 async def test_the_order_of_a_member_is_kept_through_the_door(
@@ -221,102 +230,6 @@ async def test_what_the_door_cannot_read_is_set_aside_and_answered_among_its_nei
     errors = [item for item in replies if item.properties.message_type == "adjustment.error.v1"]
     assert [json.loads(item.body)["error"]["key"] for item in errors] == ["malformed_json"]
     assert crew.counted("dead_letters_total", key="malformed_json") == 1
-
-
-async def test_a_missing_binding_holds_the_door_until_it_is_declared_again(crew: Crew) -> None:
-    """Sent on, such a message would come back, and go round for ever."""
-    key = bucket_key(MEMBER)
-    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
-    await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
-    async with crew.running():
-        await crew.send(request("before", 1, "x"), routing_key="anything")
-        assert ids_of(await crew.taken(crew.events, 1)) == ["before"]
-        await crew.send(*(request(f"r{n}", 1) for n in range(5)))
-        await crew.send(request("behind", 1, "x"), routing_key="anything")
-        await until(crew.status.faults, what="the door says so")
-        (fault,) = crew.status.faults()
-        assert fault.condition == "door"
-        assert key in fault.reason
-        assert "topology declare" in fault.reason
-        await until(lambda: crew.counted("in_hand") == 6, what="the door holds them")
-        assert await crew.depth(crew.name("door")) == 0
-        assert await crew.depth(crew.name("dead")) == 0
-        forwarded = crew.counted("publications_total", kind="forward")
-        # Other members, by their bucket keys, wait for nobody.
-        await crew.send(request("free", 1, "x"))
-        assert ids_of(await crew.taken(crew.events, 1)) == ["free"]
-        assert crew.counted("publications_total", kind="forward") == forwarded
-        await declare_topology(crew.settings)
-        events = await crew.taken(crew.events, 6)
-        await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
-        assert not crew.status.faults()
-    own = [data_of(event) for event in events if data_of(event)["member_id"] == MEMBER]
-    assert [item["request_id"] for item in own] == [f"r{n}" for n in range(5)]
-    assert [item["sequence"] for item in own] == [1, 2, 3, 4, 5]
-
-
-async def test_a_binding_that_goes_missing_again_holds_the_door_again(crew: Crew) -> None:
-    key = bucket_key(MEMBER)
-    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
-    async with crew.running():
-        for n in range(2):
-            await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
-            await crew.send(*(request(f"r{n}{m}", 1) for m in range(3)))
-            await declare_when_held(crew, 3)
-            assert ids_of(await crew.taken(crew.events, 3)) == [f"r{n}{m}" for m in range(3)]
-            await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
-
-
-async def test_more_held_messages_than_the_door_has_in_hand_need_one_declaration(
-    amqp_url: str, database_url: str, prefix: str
-) -> None:
-    async with Crew(amqp_url, database_url, prefix, prefetch=5, batch_max=2) as crew:
-        key = bucket_key(MEMBER)
-        lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
-        await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
-        await crew.send(*(request(f"r{n}", 1) for n in range(30)))
-        async with crew.running():
-            await declare_when_held(crew, 5)
-            events = await crew.taken(crew.events, 30)
-    assert ids_of(events) == [f"r{n}" for n in range(30)]
-
-
-async def test_what_comes_before_a_held_message_is_sent_on_before(crew: Crew) -> None:
-    key = bucket_key(MEMBER)
-    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
-    await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
-    for n in range(3):
-        await crew.send(request(f"free{n}", 1, "x"), routing_key="anything")
-    await crew.send(request("held", 1))
-    async with crew.running():
-        assert ids_of(await crew.taken(crew.events, 3)) == ["free0", "free1", "free2"]
-        await until(crew.status.faults, what="the door says so")
-
-
-async def test_a_door_that_stops_while_it_holds_leaves_all_to_its_successor(crew: Crew) -> None:
-    key = bucket_key(MEMBER)
-    lane = crew.name(f"partition.1.00{int(key[-3:]) % 2}")
-    await crew.channel.queue_unbind(lane, crew.name("adjustments"), key)
-    await crew.send(*(request(f"r{n}", 1) for n in range(5)))
-    async with crew.running():
-        await until(
-            lambda: [fault.condition for fault in crew.status.faults()] == ["door"],
-            what="the door says so",
-        )
-    assert await crew.depth(crew.name("door")) == 5
-    async with crew.running() as _:
-        await declare_when_held(crew, 5)
-        assert ids_of(await crew.taken(crew.events, 5)) == [f"r{n}" for n in range(5)]
-
-
-async def declare_when_held(crew: Crew, count: int) -> None:
-    """Declare the topology once the door holds what was turned away."""
-    await until(lambda: crew.counted("in_hand") == count, what="the door has them")
-    await until(
-        lambda: any(fault.condition == "door" for fault in crew.status.faults()),
-        what="the door says so",
-    )
-    await declare_topology(crew.settings)
 
 
 def test_a_publication_says_by_its_kind_whether_it_may_be_given_up() -> None:

@@ -19,8 +19,8 @@ from tests.inside import Desk, Gate, delivered, request, waiting
 from tests.waiting import until
 from tests.workers import WorkerProcess
 from worker.broker import Delivery
+from worker.caution import Caution, _digest
 from worker.domain import decide
-from worker.lane.caution import Caution, _digest
 from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -317,3 +317,60 @@ async def test_a_bug_over_a_message_is_a_death_like_others(
             (event,) = await crew.taken(crew.events, 1)
     assert data_of(event)["error"]["key"] == "killed_the_worker"
     assert await marks(owner) == 0
+
+
+async def door_marked(crew: Crew, pool: Pool, message: bytes, deaths: int) -> None:
+    """Leave the mark of so many workers that died with this message alone in hand at the door."""
+    delivery = Delivery(1, message, "", "", crew.name("door"), message_id="none")
+    for _ in range(deaths):
+        await Suspects(pool).try_(delivery.queue, _digest(delivery))
+
+
+async def test_messages_of_the_door_that_came_back_often_are_tried_one_by_one(
+    crew: Crew, owner: asyncpg.Connection, gate: Gate
+) -> None:
+    """The door waits like a lane while another message is tried, and they go on in order."""
+    await crew.send(*(request(f"r{n}", 1, LEFT) for n in range(4)), routing_key="anything")
+    await crew.return_often(crew.name("door"), DELIVERIES_MIN)
+    await crew.send(request("gate", 1, RIGHT))
+    await crew.return_often(lane_queue(crew, 1), DELIVERIES_MIN)
+    async with crew.running():
+        await gate.held()
+        assert await marks(owner) == 1
+        await gate.open()
+        ids = ids_of(await crew.taken(crew.events, 5))
+        await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
+    assert [name for name in ids if name != "gate"] == [f"r{n}" for n in range(4)]
+    assert await marks(owner) == 0
+
+
+async def test_a_message_at_the_door_that_kills_is_set_aside_unread_and_its_neighbours_go_on(
+    crew: Crew, pool: Pool, owner: asyncpg.Connection
+) -> None:
+    before, killer, after = (json.dumps(request(f"r{n}", 1, LEFT)).encode() for n in range(3))
+    await crew.send(before, killer, after, routing_key="anything")
+    await crew.return_often(crew.name("door"), DELIVERIES_MIN)
+    await door_marked(crew, pool, killer, DEATHS_MAX)
+    async with crew.running():
+        assert ids_of(await crew.taken(crew.events, 2)) == ["r0", "r2"]
+        (letter,) = await crew.taken(crew.name("dead"), 1)
+        replies = await crew.taken(crew.replies, 3)
+        await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
+    assert letter.headers["x-error-key"] == "killed_the_worker"
+    assert letter.headers["x-original-queue"] == crew.name("door")
+    assert letter.body == killer
+    errors = [item for item in replies if item.properties.message_type == "adjustment.error.v1"]
+    assert [json.loads(item.body)["error"]["key"] for item in errors] == ["killed_the_worker"]
+    assert await marks(owner) == 0
+
+
+async def test_a_held_message_at_the_door_keeps_no_lane_from_working(crew: Crew) -> None:
+    """It is held outside of the trial: nobody knows for how long."""
+    key = bucket_key(LEFT)
+    await crew.channel.queue_unbind(lane_queue(crew, 0), crew.name("adjustments"), key)
+    await crew.send(request("held", 1, LEFT))
+    await crew.return_often(crew.name("door"), DELIVERIES_MIN)
+    async with crew.running():
+        await until(crew.status.faults, what="the door says so")
+        await crew.send(request("free", 1, RIGHT))
+        assert ids_of(await crew.taken(crew.events, 1)) == ["free"]

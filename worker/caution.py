@@ -2,7 +2,7 @@
 
 A worker that dies returns all that it held, so after a few deaths every message it held has been
 delivered often: the count alone condemns the innocent. It only makes the worker careful: one
-message in hand over all its lanes, and a durable mark that says which. The mark that is still
+message in hand over door and lanes, and a durable mark that says which. The mark that is still
 there after a death names the culprit.
 """
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from worker.broker import Delivery, Intake
     from worker.store.suspects import Suspects
 
-_log = structlog.get_logger("worker.lane")
+_log = structlog.get_logger("worker.caution")
 
 _CLEAR_ATTEMPTS = 5
 
 
 class Caution:
-    """Lets all lanes of a worker work side by side, or one message of one lane alone."""
+    """Lets lanes and door of a worker work side by side, or one message of one of them alone."""
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class Caution:
         self._alone = 0
 
     def watch(self, intake: Intake) -> None:
-        """Take note of a lane's intake, whose returned messages call for care."""
+        """Take note of an intake, whose returned messages call for care."""
         self._intakes.append(intake)
 
     @property
     def needed(self) -> bool:
-        """Whether any lane holds a message that came back suspiciously often."""
+        """Whether a message is in hand that came back suspiciously often."""
         return any(intake.raised_in_hand(self._deliveries_min) for intake in self._intakes)
 
     async def join(self) -> None:
