@@ -10,6 +10,8 @@ from schemas.topology import bucket_key
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import request
 from tests.waiting import until
+from worker.broker import Session, open_connection
+from worker.broker.client import temporary_queue
 from worker.readiness import declare_topology
 
 if TYPE_CHECKING:
@@ -164,3 +166,23 @@ async def test_a_door_that_stops_while_it_holds_leaves_all_to_its_successor(crew
         await declare_when_held(crew)
         assert ids_of(await taken(crew, 5)) == [f"r{n}" for n in range(5)]
         await all_acknowledged(crew)
+
+
+async def test_a_door_that_may_make_no_queue_waits_for_the_declaration_alone(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot try whether the binding is back, it tries nothing."""
+    closed = await open_connection(crew.amqp_url, name="test", heartbeat_seconds=10)
+    await closed.shut()
+    monkeypatch.setattr(Session, "watch", lambda _, exchange: temporary_queue(closed, exchange))
+    key = await unbind(crew)
+    await crew.send(*(request(f"r{n}", 1) for n in range(3)))
+    async with crew.running():
+        await until(lambda: holds(crew), what="the door says so")
+        assert crew.counted("publications_total", kind="forward") == 0
+        await crew.channel.queue_bind(lane_of(crew, key), crew.name("adjustments"), key)
+        await declare_topology(crew.settings)
+        await until(lambda: not holds(crew), what="the door goes on")
+        await taken(crew, 3)
+        await all_acknowledged(crew)
+        assert len(crew.sessions) == 1
