@@ -25,8 +25,9 @@ demo: venv ## Show the whole path on real servers, with a worker killed half-way
 test: venv ## Run all tests but the chaos tier
 	$(BIN)/pytest -m "not chaos"
 
-test-containers: venv ## Run the tests that need Docker
-	$(BIN)/pytest -m containers tests/containers
+test-containers: venv ## Run the tests in containers, and those that need RabbitMQ 4
+	POINTS_TEST_SERVERS=docker $(BIN)/pytest -m "" tests/containers tests/integration/broker \
+		tests/end_to_end tests/chaos
 
 test-chaos: venv ## Run the long tests that kill, freeze and stop things
 	$(BIN)/pytest -m chaos
