@@ -29,7 +29,7 @@ import structlog
 
 from schemas import names
 from schemas.topology import adjustments_exchange, bucket_key, dead, door
-from worker.broker import Publication, SessionLost
+from worker.broker import Publication, SessionLost, passed_on
 from worker.envelope import writing
 from worker.envelope.reading import KILLER, PRIORITY_MAX, Reading
 from worker.store.faults import PassingFault
@@ -245,24 +245,12 @@ class Door:
         """
         headers = writing.passed_on_headers(delivery, self._user)
         headers.pop(names.REFUSED_PROPERTY_HEADER, None)
-        priority = delivery.priority
+        forward = passed_on(
+            delivery, self._exchange, bucket_key(member_id), user=self._user, headers=headers
+        )
         if delivery.expiration is not None:
             headers[names.REFUSED_PROPERTY_HEADER] = "expiration"
-        elif (priority or 0) > PRIORITY_MAX:
+        elif (delivery.priority or 0) > PRIORITY_MAX:
             headers[names.REFUSED_PROPERTY_HEADER] = "priority"
-            priority = PRIORITY_MAX
-        return Publication(
-            exchange=self._exchange,
-            routing_key=bucket_key(member_id),
-            body=delivery.body,
-            must_be_taken=True,
-            mandatory=True,
-            content_type=delivery.content_type,
-            type=delivery.type,
-            message_id=delivery.message_id,
-            correlation_id=delivery.correlation_id,
-            reply_to=delivery.reply_to,
-            user_id=self._user,
-            priority=priority,
-            headers=headers,
-        )
+            forward.priority = PRIORITY_MAX
+        return forward

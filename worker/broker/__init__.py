@@ -13,7 +13,7 @@ from worker.broker.errors import (
     Unpublishable,
 )
 from worker.broker.intake import Intake
-from worker.broker.messages import Delivery, Publication
+from worker.broker.messages import Delivery, Publication, passed_on
 from worker.broker.publisher import Publisher, PublishReport, PublishRules
 from worker.broker.session import Session, open_session
 
@@ -35,4 +35,5 @@ __all__ = [
     "WireConnection",
     "open_connection",
     "open_session",
+    "passed_on",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +27,7 @@ from worker.broker.client import publish_once
 from worker.broker.connection import call, never_called, open_channel
 from worker.broker.content import Deliveries
 from worker.broker.encoding import encode_ack
-from worker.broker.messages import Delivery, Publication
+from worker.broker.messages import Delivery, Publication, passed_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -125,21 +125,10 @@ def _as_first_published(letter: DeadLetter, prefix: str, user: str) -> Publicati
     first_user = delivery.headers.get(ORIGINAL_USER_ID_HEADER) if is_ours else delivery.user_id
     if first_user is not None:
         headers[ORIGINAL_USER_ID_HEADER] = first_user
-    return Publication(
-        exchange=adjustments_exchange(prefix),
-        routing_key=letter.routing_key,
-        body=delivery.body,
-        must_be_taken=False,
-        mandatory=True,
-        content_type=delivery.content_type,
-        type=delivery.type,
-        message_id=delivery.message_id,
-        correlation_id=delivery.correlation_id,
-        reply_to=delivery.reply_to,
-        user_id=user,
-        priority=delivery.priority,
-        headers=headers,
-    )
+    exchange = adjustments_exchange(prefix)
+    again = passed_on(delivery, exchange, letter.routing_key, user=user, headers=headers)
+    # Somebody waits at the command line: what cannot be taken now stays where it is.
+    return replace(again, must_be_taken=False)
 
 
 def _letter(delivery: Delivery) -> DeadLetter:

@@ -57,3 +57,27 @@ class Publication:
     user_id: str | None = None
     priority: int | None = None
     headers: dict[str, object] | None = None
+
+
+def passed_on(
+    delivery: Delivery, exchange: str, routing_key: str, *, user: str, headers: dict[str, object]
+) -> Publication:
+    """Return a delivery as the worker's own user sends it on: persistent, and never into nothing.
+
+    Body and properties stay what they were but for `expiration`, which could cost the message.
+    """
+    return Publication(
+        exchange=exchange,
+        routing_key=routing_key,
+        body=delivery.body,
+        must_be_taken=True,
+        mandatory=True,
+        content_type=delivery.content_type,
+        type=delivery.type,
+        message_id=delivery.message_id,
+        correlation_id=delivery.correlation_id,
+        reply_to=delivery.reply_to,
+        user_id=user,
+        priority=delivery.priority,
+        headers=headers,
+    )

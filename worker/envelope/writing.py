@@ -18,7 +18,7 @@ from schemas import errors, names
 from schemas.reading import write_json
 from schemas.times import utc_text
 from schemas.topology import bucket_key, dead, events_exchange
-from worker.broker import Publication
+from worker.broker import Publication, passed_on
 from worker.domain.money import to_text
 from worker.store.entry import Entry
 
@@ -218,21 +218,8 @@ def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> P
         names.ORIGINAL_QUEUE_HEADER: delivery.queue,
         names.DIED_AT_HEADER: utc_text(datetime.now(UTC)),
     }
-    return Publication(
-        exchange=dead(prefix),
-        routing_key=letter.key,
-        body=delivery.body,
-        must_be_taken=True,
-        mandatory=True,
-        content_type=delivery.content_type,
-        type=delivery.type,
-        message_id=delivery.message_id,
-        correlation_id=delivery.correlation_id,
-        reply_to=delivery.reply_to,
-        # A replay believes the header about the first publisher only in letters of the worker's.
-        user_id=user,
-        headers=headers,
-    )
+    # A replay believes the header about the first publisher only in letters of the worker's user.
+    return passed_on(delivery, dead(prefix), letter.key, user=user, headers=headers)
 
 
 def error_reply(delivery: Delivery, letter: Letter) -> Publication:
