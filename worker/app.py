@@ -29,7 +29,7 @@ from worker.observe.status import Status
 from worker.readiness import NotReady, check, set_up
 from worker.settings import BadSettings, Settings, variable_of
 from worker.store.faults import PassingFault
-from worker.store.pool import close_pool, open_pool
+from worker.store.pool import close_pool, open_pool, ping
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from worker.store.agreement import Agreement
 
 _log = structlog.get_logger("worker.app")
+
+_PULSE_SECONDS = 2.0
 
 
 async def run(settings: Settings, *, setup: bool = False) -> int:
@@ -91,7 +93,12 @@ async def _run(settings: Settings, worker_id: str, *, setup: bool) -> int:
             partitions=agreement.partitions,
             prefetch=agreement.prefetch,
         )
-        await _supervise(shared)
+        pulse = asyncio.create_task(_feel_pulse(shared))
+        try:
+            await _supervise(shared)
+        finally:
+            pulse.cancel()
+            await asyncio.gather(pulse, return_exceptions=True)
     _log.info("stopped")
     return EXIT_OK
 
@@ -121,6 +128,19 @@ async def _prepare(settings: Settings, status: Status, *, setup: bool) -> Agreem
 
 def _waits(settings: Settings) -> Iterator[float]:
     return delays(settings.retry_delay_seconds_min, settings.retry_delay_seconds_max)
+
+
+async def _feel_pulse(shared: Shared) -> None:
+    """Notice that Postgres is away also while there is nothing to do, until told to stop."""
+    while not shared.stopping.is_set():
+        try:
+            await ping(shared.pool)
+        except PassingFault as fault:
+            shared.status.set_fault("postgres", f"Postgres does not answer: {fault}")
+        else:
+            shared.status.clear("postgres")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(shared.stopping.wait(), _PULSE_SECONDS)
 
 
 async def _supervise(shared: Shared) -> None:

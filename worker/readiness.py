@@ -42,11 +42,12 @@ async def declare_topology(settings: Settings) -> Agreement:
     partitions = settings.partitions or PARTITIONS_DEFAULT
     prefetch = settings.prefetch or PREFETCH_DEFAULT
     database_url = settings.database_url.get_secret_value()
-    # Recorded first, so that of several workers that start at once one decides for all.
-    agreement = await record_agreement(database_url, settings.prefix, partitions, prefetch)
-    _check_agreement(settings, agreement)
     connection = await _connect(settings)
     try:
+        # Recorded before it is declared, so that of several workers that start at once one
+        # decides for all.
+        agreement = await record_agreement(database_url, settings.prefix, partitions, prefetch)
+        _check_agreement(settings, agreement)
         await declare(connection, _topology(agreement))
     except TopologyDiffers as error:
         raise NotReady(str(error)) from error

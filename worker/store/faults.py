@@ -70,7 +70,7 @@ _PASSING = (
     asyncpg.UniqueViolationError,  # Of our own keys: another worker was faster.
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
-    asyncpg.ObjectInUseError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # A database that takes no connections now.
 )
 _OF_THE_REQUEST = (
     asyncpg.DataError,

@@ -73,6 +73,12 @@ async def connected(
             await connection.close(timeout=_CLOSE_SECONDS_MAX)
 
 
+async def ping(pool: Pool) -> None:
+    """Ask the database for a sign of life; raises PassingFault where there is none."""
+    with translated():
+        await pool.fetchval("SELECT 1", timeout=_CONNECT_SECONDS_MAX)
+
+
 async def check_role(database_url: str) -> None:
     """Make sure that the user may act as the workers' role; raises RefusedFault if not."""
     async with connected(database_url) as connection:

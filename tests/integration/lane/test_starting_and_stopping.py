@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 
 from tests.crew import Crew, ids_of
@@ -17,7 +18,6 @@ from worker.demo.servers.probe import free_port
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import asyncpg
 
 RUN = ("-m", "worker", "run")
 BAD_CONFIGURATION, UNREACHABLE = 78, 69
@@ -208,3 +208,54 @@ async def test_setup_makes_everything_on_fresh_servers(
         assert [line["partitions"] for line in started] == [2, 2]
         worker.stop_signal()
         assert await worker.exited() == 0
+
+
+async def test_a_start_that_never_reached_the_broker_agrees_on_nothing(
+    amqp_url: str, empty_database_url: str, prefix: str
+) -> None:
+    worker = process(
+        f"amqp://127.0.0.1:{free_port()}/",
+        empty_database_url,
+        "mistyped",
+        POINTS_CONNECT_TIMEOUT_SECONDS="0.5",
+    )
+    worker.command.append("--setup")
+    async with worker:
+        assert await worker.exited() == 69
+    worker = process(amqp_url, empty_database_url, prefix)
+    worker.command.append("--setup")
+    async with worker:
+        await worker.ready()
+
+
+async def test_an_idle_worker_notices_that_postgres_is_away_and_back(
+    amqp_url: str, database_url: str, database_server_url: str, prefix: str
+) -> None:
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    worker = process(amqp_url, database_url, prefix)
+    worker.command.append("--setup")
+
+    async def readiness() -> tuple[int, str]:
+        return await worker.get("/readyz")
+
+    async def is_unready() -> bool:
+        status, body = await readiness()
+        return status == 503 and "Postgres does not answer" in body
+
+    async def is_ready() -> bool:
+        return (await readiness())[0] == 200
+
+    async with worker:
+        await worker.ready()
+        server = await asyncpg.connect(database_server_url)
+        try:
+            await server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            await server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+            )
+            await until(is_unready, what="/readyz that names Postgres")
+            await server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            await until(is_ready, what="a worker that is ready again")
+        finally:
+            await server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            await server.close()
