@@ -35,6 +35,7 @@ class Compose:
         self._environment = os.environ | {
             "AMQP_PORT": str(free_port()),
             "MANAGEMENT_PORT": str(free_port()),
+            "POSTGRES_PORT": str(free_port()),
             "HTTP_PORTS": str(self.http_port),
         }
 
