@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from worker.domain.program import from_document
+from worker.domain.document import from_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from schemas.request import AdjustmentRequest
 from tests.property.histories import STARTS, History, Request, histories, history
 from tests.property.tokens import Tokens, Told
 from worker.domain.decide import decide
-from worker.domain.wallet import Lot, Member, Wallet
+from worker.domain.member import Member
+from worker.domain.wallet import Lot, Wallet
 
 if TYPE_CHECKING:
     from worker.domain.outcome import Outcome
@@ -51,7 +52,9 @@ def read_again(member: Member) -> Member:
             wallet.total,
             wallet.version,
             wallet.version,
-            [Lot(o.lot_id, o.points, o.remaining, o.expires_at, o.remaining) for o in wallet.lots],
+            lots=[
+                Lot(o.lot_id, o.points, o.remaining, o.expires_at, o.remaining) for o in wallet.lots
+            ],
         )
         for place, wallet in member.wallets.items()
         if wallet.version
@@ -62,7 +65,7 @@ def read_again(member: Member) -> Member:
         member.sequence,
         member.last_recorded_at,
         member.sequence,
-        wallets,
+        wallets=wallets,
     )
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.property.histories import RULES
 from tests.property.tokens import first_instant_after, last_usable_day
+from worker.domain.document import from_document
 from worker.domain.expiry import by_rule, end_of_day
-from worker.domain.program import from_document
 
 ALL_ZONES = st.sampled_from(sorted(available_timezones()))
 # Before 2012 clocks of some zones were put back from the new day into the old one.

@@ -17,9 +17,10 @@ from schemas.reading import read_json
 from schemas.request import AdjustmentRequest
 from tests.property.histories import PROGRAMS, ZONES
 from worker.domain.decide import decide
+from worker.domain.document import from_document
+from worker.domain.member import Member
 from worker.domain.money import MINOR_UNITS_MAX
-from worker.domain.program import from_document
-from worker.domain.wallet import Lot, Member
+from worker.domain.wallet import Lot
 from worker.envelope.writing import outcome_bytes
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ def stored_wallet(chance: random.Random, lots: int) -> Wallet:
         made.append(Lot(lot_id, points, chance.randint(1, points), expires_at))
     made.sort(key=lambda lot: (lot.expires_at is None, lot.expires_at or NOW, lot.lot_id))
     balance = sum(lot.remaining for lot in made)
-    return Wallet("points", "REGULAR", balance, 0, balance, lots, lots, made)
+    return Wallet("points", "REGULAR", balance, 0, balance, lots, lots, lots=made)
 
 
 def changes_for(chance: random.Random, count: int) -> list[tuple[int, datetime | None]]:

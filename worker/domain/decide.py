@@ -16,9 +16,10 @@ from worker.domain.outcome import Outcome, Rejection
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from worker.domain.member import Member
     from worker.domain.program import Currency, Program
     from worker.domain.request import Request
-    from worker.domain.wallet import Member, Wallet
+    from worker.domain.wallet import Wallet
 
 _OPERATIONS: Final = {names.ADJUST: adjust.adjust}
 

@@ -1,26 +1,24 @@
-"""A loyalty programme as the rules see it: its currencies, time zone and switches."""
+"""A loyalty programme as the rules see it: its currencies, policies, limits and switches.
+
+These are the shapes only; `worker.domain.document` reads them from a programme document.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, get_args
-from zoneinfo import ZoneInfo
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
-from schemas.names import DECIMALS_MAX
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
 
 Period = Literal["month", "quarter", "year"]
-_PERIODS: Final[tuple[Period, ...]] = get_args(Period)
-
-_Value = TypeVar("_Value", str, bool, int, list[Any], dict[str, Any])
-_Choice = TypeVar("_Choice", bound=str)
-_KINDS: Final = {
-    str: "a text",
-    bool: "true or false",
-    int: "a whole number",
-    list: "a list",
-    dict: "a table",
-}
+CapPeriod = Literal["day", "week", "month", "quarter", "year"]
+Permission = Literal[
+    "adjust", "set_balance", "reverse", "hold", "convert", "bypass_caps", "allow_negative"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +36,92 @@ class ExpiryRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """The most points, in minor units, of a calendar period or of so many days up to today.
+
+    Days are those of the programme's zone, weeks begin on Monday (ISO). Exactly one of `per` and
+    `rolling_days` is set. Caps hold for each wallet on its own.
+    """
+
+    points: int
+    per: CapPeriod | None = None
+    rolling_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Currency:
     """A currency of a programme; an amount of it has at most `decimals` decimals (0 to 6)."""
 
     code: str
     decimals: int
     expiry: ExpiryRule
+    balance_cap: int | None = None
+    earn_caps: tuple[Cap, ...] = ()
+    spend_caps: tuple[Cap, ...] = ()
+
+    @property
+    def counts_days(self) -> bool:
+        """Whether what a wallet earns and spends each day must be remembered."""
+        return bool(self.earn_caps or self.spend_caps)
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCode:
+    """A reason of the catalogue: for credits, debits or both (None), up to `points_max`."""
+
+    code: str
+    sign: Literal["credit", "debit"] | None = None
+    points_max: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A promotion that awards and deductions may name, by its id or by its other identifier."""
+
+    promotion_id: str
+    identifier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reactor:
+    """Turns events of a type into adjustments: a property of the payload times the multiplier."""
+
+    event_type: str
+    property: str
+    multiplier: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class MastercardDialect:
+    """What Mastercard does not publish about its points adjustments.
+
+    `adjustment_types` says of each adjustmentTypeCode whether it is a credit or a debit;
+    `response_field` is the name of the reply's number; `reason_codes` are the ReasonCodes of the
+    worker's error keys, which stand for themselves where none is given.
+    """
+
+    adjustment_types: Mapping[str, Literal["credit", "debit"]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    response_field: str = "pointsAdjusted"
+    reason_codes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """What a publisher may do, by the user whom the broker checked."""
+
+    user_id: str
+    may: frozenset[Permission]
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One version of a programme document. The first currency is the default."""
+    """One version of a programme document. The first currency is the default.
+
+    Empty `reason_codes`, `sources` and `promotions` allow any; no `publishers` at all allow
+    everybody everything.
+    """
 
     program_id: str
     version: int
@@ -56,6 +129,18 @@ class Program:
     time_zone: ZoneInfo
     allow_negative: bool
     currencies: tuple[Currency, ...]
+    name: str = ""
+    enrolment_required: bool = False
+    reason_required: bool = False
+    reason_max_length: int = 255
+    reason_codes: tuple[ReasonCode, ...] = ()
+    sources: tuple[str, ...] = ()
+    points_per_request: Decimal | None = None
+    points_per_operator_per_day: Decimal | None = None
+    promotions: tuple[Promotion, ...] = ()
+    reactors: tuple[Reactor, ...] = ()
+    publishers: tuple[Publisher, ...] = ()
+    mastercard: MastercardDialect = field(default_factory=MastercardDialect)
 
     def currency(self, code: str | None) -> Currency | None:
         """Return the currency of that code, the default one for None, None where there is none."""
@@ -65,117 +150,3 @@ class Program:
             if currency.code == code:
                 return currency
         return None
-
-
-def from_document(program_id: str, version: int, document: Mapping[str, Any]) -> Program:
-    """Read a stored programme document.
-
-    Raises ValueError, naming the key, where the document is not one that this version knows: a
-    rule that would silently not be kept is refused.
-    """
-    table = _Table(f"programme {program_id}", document)
-    table.take("name", "")
-    if table.take("program_id", program_id) != program_id:
-        raise table.wrong("program_id is another one")
-    items = table.take("currencies", [])
-    program = Program(
-        program_id=program_id,
-        version=version,
-        is_active=table.one_of("status", ("active", "inactive")) == "active",
-        time_zone=_time_zone(table),
-        allow_negative=table.take("allow_negative", default=False),
-        currencies=tuple(_currency(table.inner("currencies", item)) for item in items),
-    )
-    table.end()
-    codes = [currency.code for currency in program.currencies]
-    if not codes:
-        raise table.wrong("currencies must name one at least")
-    if len(set(codes)) != len(codes):
-        raise table.wrong(f"currencies must have a code each: {', '.join(codes)}")
-    return program
-
-
-def _time_zone(table: _Table) -> ZoneInfo:
-    name = table.take("time_zone", "UTC")
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise table.wrong(f"time_zone {name!r} is not known on this machine") from None
-
-
-def _currency(table: _Table) -> Currency:
-    code = table.take("code", "")
-    if not code:
-        raise table.wrong("code is required")
-    decimals = table.count("decimals")
-    if decimals > DECIMALS_MAX:
-        raise table.wrong(f"decimals must be 0 to {DECIMALS_MAX}")
-    rule = _expiry_rule(table.inner("expiry", table.take("expiry", {})))
-    table.end()
-    return Currency(code, decimals, rule)
-
-
-def _expiry_rule(table: _Table) -> ExpiryRule:
-    rule = ExpiryRule()
-    match table.one_of("rule", ("never", "after", "end_of")):
-        case "after":
-            if not table.holds_any("days", "months", "years"):
-                raise table.wrong("after needs days, months or years")
-            months = table.count("months") + 12 * table.count("years")
-            rule = ExpiryRule("after", days=table.count("days"), months=months)
-        case "end_of":
-            if not table.holds_any("period"):
-                raise table.wrong("end_of needs a period")
-            period = table.one_of("period", _PERIODS)
-            rule = ExpiryRule("end_of", months=table.count("after_months"), period=period)
-    table.end()
-    return rule
-
-
-class _Table:
-    """A table of a document, whose keys are taken out one by one until none may be left."""
-
-    def __init__(self, name: str, document: object) -> None:
-        self._name = name
-        if not isinstance(document, Mapping):
-            raise self.wrong("must be a table")
-        self._left = dict(document)
-
-    def inner(self, key: str, document: object) -> _Table:
-        """Return a table that stands in this one."""
-        return _Table(f"{self._name}: {key}", document)
-
-    def holds_any(self, *keys: str) -> bool:
-        """Whether one of the keys was not taken yet."""
-        return not self._left.keys().isdisjoint(keys)
-
-    def take(self, key: str, default: _Value) -> _Value:
-        """Return the value of a key, which must be of the default's type."""
-        value = self._left.pop(key, default)
-        if type(value) is not type(default):
-            raise self.wrong(f"{key} must be {_KINDS[type(default)]}")
-        return value
-
-    def count(self, key: str) -> int:
-        """Return the value of a key that is a whole number from 0 on, 0 where it is absent."""
-        number = self.take(key, 0)
-        if number < 0:
-            raise self.wrong(f"{key} must not be negative")
-        return number
-
-    def one_of(self, key: str, choices: tuple[_Choice, ...]) -> _Choice:
-        """Return the value of a key that is one of the choices, the first where it is absent."""
-        value = self.take(key, str(choices[0]))
-        for choice in choices:
-            if value == choice:
-                return choice
-        raise self.wrong(f"{key} must be one of {', '.join(choices)}")
-
-    def end(self) -> None:
-        """Refuse what was not taken."""
-        for key in self._left:
-            raise self.wrong(f"{key} is not known to this version")
-
-    def wrong(self, what: str) -> ValueError:
-        """Return the error that says where in the document something is wrong."""
-        return ValueError(f"{self._name}: {what}")

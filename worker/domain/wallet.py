@@ -1,20 +1,34 @@
-"""A wallet and its lots: how points come in, go out and fall due.
+"""A wallet and its lots: how points come in, go out, come back and fall due.
 
 A wallet is (programme, member, currency, category). Its balance is what its open lots hold less
 its deficit. Points leave the lot that expires soonest first (Voucherify: "removal consumes the
 points that expire the soonest"), never-expiring lots last, the oldest first among equals. A
-credit pays off a deficit before it makes a lot.
+credit pays off a deficit before it makes a lot. A hold sets aside an amount, not lots.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 """What orders a never-expiring lot behind all others; it is never shown."""
+
+
+class Label(NamedTuple):
+    """What a lot was awarded for: an award of a type, a promotion, both or neither."""
+
+    award_id: str | None = None
+    award_type: str | None = None
+    promotion_id: str | None = None
+
+
+UNLABELLED: Final = Label()
 
 
 @dataclass(slots=True)
@@ -29,6 +43,7 @@ class Lot:
     remaining: int
     expires_at: datetime | None
     stored: int | None = None
+    label: Label = UNLABELLED
 
     def order(self) -> tuple[datetime, int]:
         """Return the key of the order in which lots are used."""
@@ -42,6 +57,15 @@ class LotChange:
     lot_id: int
     points: int
     expires_at: datetime | None
+    label: Label = UNLABELLED
+
+
+@dataclass(slots=True)
+class Day:
+    """What a wallet earned and spent on one day of the programme's zone, as caps count it."""
+
+    earned: int = 0
+    spent: int = 0
 
 
 @dataclass(slots=True)
@@ -50,7 +74,8 @@ class Wallet:
 
     `lots` are in the order of use. They may be the first few of many: whoever reads a wallet
     must read all lots that are due and as many more as its debits may consume. `touched` are the
-    lots that changed, `stored_version` what the books held when the wallet was read.
+    lots that changed, `stored_version` what the books held when the wallet was read. `days` are
+    what caps have to know, `touched_days` those that changed.
     """
 
     currency: str
@@ -60,48 +85,80 @@ class Wallet:
     total: int = 0
     version: int = 0
     stored_version: int = 0
+    held: int = 0
     lots: list[Lot] = field(default_factory=list)
     touched: dict[int, Lot] = field(default_factory=dict)
+    days: dict[date, Day] = field(default_factory=dict)
+    touched_days: set[date] = field(default_factory=set)
 
     @property
     def available(self) -> int:
-        """The most that a debit may take."""
-        return self.balance
+        """The most that a debit may take; negative where held points have expired."""
+        return self.balance - self.held
 
-    def credit(self, points: int, lot_id: int, expires_at: datetime | None) -> list[LotChange]:
+    def open_points(self, aimed_at: Callable[[Lot], bool]) -> int:
+        """Return what the lots hold that a debit is aimed at."""
+        return sum(lot.remaining for lot in self.lots if aimed_at(lot))
+
+    def credit(
+        self,
+        points: int,
+        lot_id: int,
+        expires_at: datetime | None,
+        label: Label = UNLABELLED,
+    ) -> list[LotChange]:
         """Put points in: the deficit first, what is left as a new lot; the lifetime total grows."""
-        self.balance += points
         self.total += points
+        return self.put_in(points, lot_id, expires_at, label)
+
+    def put_in(
+        self,
+        points: int,
+        lot_id: int,
+        expires_at: datetime | None,
+        label: Label = UNLABELLED,
+    ) -> list[LotChange]:
+        """Put points in as `credit` does, but without counting them as earned."""
+        self.balance += points
         self.version += 1
         paid = min(self.deficit, points)
         self.deficit -= paid
         left = points - paid
         if not left:
             return []
-        lot = Lot(lot_id, left, left, expires_at)
+        lot = Lot(lot_id, left, left, expires_at, label=label)
         insort(self.lots, lot, key=Lot.order)
         self.touched[lot_id] = lot
-        return [LotChange(lot_id, left, expires_at)]
+        return [LotChange(lot_id, left, expires_at, label)]
 
-    def debit(self, points: int) -> list[LotChange]:
+    def debit(self, points: int, aimed_at: Callable[[Lot], bool] | None = None) -> list[LotChange]:
         """Take points out of the lots in their order; what they do not hold becomes a deficit.
 
-        Whether a deficit is allowed is the caller's question, asked before.
+        `aimed_at` leaves all other lots alone. Whether a deficit is allowed is the caller's
+        question, asked before.
         """
+        lots = self.lots if aimed_at is None else [lot for lot in self.lots if aimed_at(lot)]
+        return self.take_from(lots, points)
+
+    def take_from(self, lots: Iterable[Lot], points: int) -> list[LotChange]:
+        """Take points out of these lots of the wallet, in their order; the rest is a deficit."""
         self.balance -= points
         self.version += 1
         changes = []
-        used_up = 0
-        for lot in self.lots:
+        used_up = False
+        for lot in lots:
             if not points:
                 break
             taken = min(lot.remaining, points)
+            if not taken:
+                continue
             points -= taken
             lot.remaining -= taken
-            used_up += lot.remaining == 0
+            used_up |= lot.remaining == 0
             self.touched[lot.lot_id] = lot
-            changes.append(LotChange(lot.lot_id, -taken, lot.expires_at))
-        del self.lots[:used_up]
+            changes.append(LotChange(lot.lot_id, -taken, lot.expires_at, lot.label))
+        if used_up:
+            self.lots = [lot for lot in self.lots if lot.remaining]
         self.deficit += points
         return changes
 
@@ -111,7 +168,7 @@ class Wallet:
         for lot in self.lots:
             if lot.expires_at is None or lot.expires_at > now:
                 break
-            changes.append(LotChange(lot.lot_id, -lot.remaining, lot.expires_at))
+            changes.append(LotChange(lot.lot_id, -lot.remaining, lot.expires_at, lot.label))
             self.balance -= lot.remaining
             lot.remaining = 0
             self.touched[lot.lot_id] = lot
@@ -119,27 +176,3 @@ class Wallet:
             del self.lots[: len(changes)]
             self.version += 1
         return changes
-
-
-@dataclass(slots=True)
-class Member:
-    """A member of a programme while a batch works on it.
-
-    `sequence` counts the stored outcomes, `last_recorded_at` is the latest of their times, and
-    `stored_sequence` is what the books held when the member was read.
-    """
-
-    program_id: str
-    member_id: str
-    sequence: int = 0
-    last_recorded_at: datetime | None = None
-    stored_sequence: int = 0
-    wallets: dict[tuple[str, str], Wallet] = field(default_factory=dict)
-
-    def wallet(self, currency: str, category: str) -> Wallet:
-        """Return the wallet, an empty one where the member has none yet."""
-        key = (currency, category)
-        wallet = self.wallets.get(key)
-        if wallet is None:
-            wallet = self.wallets[key] = Wallet(currency, category)
-        return wallet

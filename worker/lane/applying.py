@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.broker import Publication
+    from worker.domain.member import Member
     from worker.domain.outcome import Outcome
     from worker.domain.program import Program
-    from worker.domain.wallet import Member
     from worker.envelope.reading import Reading
     from worker.store.entry import Entry
     from worker.store.transaction import Books, Transaction

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import asyncpg
 
-from worker.domain.program import Program, from_document
-from worker.domain.wallet import Lot, Member, Wallet
+from worker.domain.document import from_document
+from worker.domain.member import Member
+from worker.domain.wallet import Lot, Wallet
 from worker.store.entry import Entry
 from worker.store.faults import PassingFault, blamed, translated
 from worker.store.statements import statement
@@ -21,6 +22,8 @@ from worker.store.statements import statement
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
     from datetime import datetime
+
+    from worker.domain.program import Program
 
 _ENTRY_FIELDS = attrgetter(*(field.name for field in fields(Entry)))
 _ENTRY_WIDTH = len(fields(Entry))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from schemas.reading import read_json, write_json
 from schemas.request import AdjustmentRequest
 from worker.domain.decide import decide
-from worker.domain.program import from_document
-from worker.domain.wallet import Member
+from worker.domain.document import from_document
+from worker.domain.member import Member
 
 if TYPE_CHECKING:
     from worker.domain.outcome import Outcome

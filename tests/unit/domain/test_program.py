@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from worker.domain.program import ExpiryRule, from_document
+from worker.domain.document import from_document
+from worker.domain.program import ExpiryRule
 
 POINTS = {"code": "points"}
 

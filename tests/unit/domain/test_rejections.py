@@ -11,8 +11,8 @@ import pytest
 from schemas.errors import ERRORS
 from tests.unit.domain.desk import Desk, custom, in_currency, moment, programme, request
 from worker.domain.decide import reject
+from worker.domain.member import Member
 from worker.domain.outcome import Rejection
-from worker.domain.wallet import Member
 
 FAULTS: dict[str, dict[str, Any]] = {
     "invalid_payload": {"ordinal": 1},

@@ -1,0 +1,46 @@
+"""What an operation works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.domain.member import Arrival, Member
+    from worker.domain.outcome import Outcome
+    from worker.domain.program import Currency, Program
+    from worker.domain.request import Request
+    from worker.domain.wallet import Wallet
+
+
+@dataclass(slots=True)
+class Case:
+    """One request before the books: whose it is, which wallet it is about, and what comes of it.
+
+    An operation changes the member's state and fills in `outcome`, or returns a rejection and
+    leaves everything as it was. What happens to another wallet with it stands in `beside`, in
+    order, each numbered by `number`; it comes before the request's own outcome.
+    """
+
+    program: Program
+    currency: Currency
+    member: Member
+    wallet: Wallet
+    arrival: Arrival
+    request: Request
+    now: datetime
+    outcome: Outcome
+    beside: list[Outcome] = field(default_factory=list)
+
+    def number(self, outcome: Outcome) -> None:
+        """Give the outcome the member's next sequence number, and the member its time."""
+        self.member.sequence += 1
+        self.member.last_recorded_at = self.now
+        outcome.sequence = self.member.sequence
+
+    @property
+    def next_sequence(self) -> int:
+        """The number that the next outcome will get: a lot bears that of its credit."""
+        return self.member.sequence + 1

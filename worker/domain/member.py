@@ -1,0 +1,162 @@
+"""A member of a programme while a batch works on it, and what else stands under its lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from worker.domain.wallet import Wallet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, datetime
+
+    from worker.domain.outcome import Rejection
+    from worker.domain.request import Request
+    from worker.domain.wallet import LotChange
+
+MemberStatus = Literal["active", "blocked", "erased"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request as it reached its member.
+
+    Exactly one of `request` and `refusal` is set; a refusal is what was found wrong before the
+    rules were asked. `ordinal` is (stream, number), also of a refused request where they could be
+    read. `publisher` is the user whom the broker checked, None for nobody; `is_trusted` is set
+    for the worker's own requests, which may do anything. `reply` is whoever waits for the answer:
+    the rules carry it and never look at it.
+    """
+
+    request_id: str
+    request: Request | None
+    fingerprint: bytes
+    refusal: Rejection | None = None
+    ordinal: tuple[str, int] | None = None
+    publisher: str | None = None
+    is_trusted: bool = False
+    reply: Any = None
+
+
+@dataclass(slots=True)
+class Hold:
+    """Points set aside under the request id of their HOLD, until they lapse. Minor units."""
+
+    hold_id: str
+    currency: str
+    category: str
+    points: int
+    lapses_at: datetime
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An early request, kept until its predecessors have come or its deadline has passed."""
+
+    arrival: Arrival
+    stream: str
+    ordinal: int
+    deadline: datetime
+
+
+@dataclass(slots=True)
+class Stream:
+    """The ordinals of one stream: `next` is due, `used` are (first, last) used up beyond it."""
+
+    name: str
+    next: int = 1
+    used: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Original:
+    """An applied change that a REVERSE may undo; `reversed` points of it are undone already.
+
+    `points` is the signed change of its own wallet, `lots` all that it did to that wallet's lots.
+    For a CONVERT, `converted_lots` are those it made in the REGULAR wallet.
+    """
+
+    request_id: str
+    operation: str
+    currency: str
+    category: str
+    points: int
+    lots: list[LotChange]
+    converted_lots: list[LotChange] = field(default_factory=list)
+    reversed: int = 0
+
+
+@dataclass(slots=True)
+class OperatorDay:
+    """How many points, in minor units, an operator has moved on one day, over all members."""
+
+    points: int = 0
+
+
+@dataclass(slots=True)
+class Member:
+    """A member of a programme while a batch works on it.
+
+    `sequence` counts the stored outcomes, `last_recorded_at` is the latest of their times, and
+    `stored_sequence` is what the books held when the member was read. `due_at` is a time before
+    which nothing falls due. `is_whole` says that all wallets with all lots, all holds and awards
+    and the originals that the batch names are here; else only what plain adjustments need.
+
+    `is_known_elsewhere` says that another programme has enrolled this member. `operators` are the
+    days of the batch's operators, by (operator, currency, day); they are shared between members.
+    """
+
+    program_id: str
+    member_id: str
+    sequence: int = 0
+    last_recorded_at: datetime | None = None
+    stored_sequence: int = 0
+    status: MemberStatus = "active"
+    is_enrolled: bool = False
+    is_known_elsewhere: bool = False
+    is_whole: bool = False
+    due_at: datetime | None = None
+    has_streams: bool = False
+    wallets: dict[tuple[str, str], Wallet] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    awards: dict[str, str | None] = field(default_factory=dict)
+    originals: dict[str, Original] = field(default_factory=dict)
+    ended_holds: set[str] = field(default_factory=set)
+    streams: dict[str, Stream] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    operators: dict[tuple[str, str, date], OperatorDay] = field(default_factory=dict)
+
+    def wallet(self, currency: str, category: str) -> Wallet:
+        """Return the wallet, an empty one where the member has none yet."""
+        key = (currency, category)
+        wallet = self.wallets.get(key)
+        if wallet is None:
+            wallet = self.wallets[key] = Wallet(currency, category)
+        return wallet
+
+    def stream(self, name: str) -> Stream:
+        """Return the stream of ordinals, a fresh one where the member has none of that name."""
+        if name not in self.streams:
+            self.streams[name] = Stream(name)
+            self.has_streams = True
+        return self.streams[name]
+
+    def falls_due(self, moment: datetime | None) -> None:
+        """Take note that something of this member falls due at a moment; None is never."""
+        if moment is not None and (self.due_at is None or moment < self.due_at):
+            self.due_at = moment
+
+    def settle_due_at(self) -> None:
+        """Work out when the next thing falls due; possible only for a member read whole."""
+        assert self.is_whole, "only a member read whole knows what falls due"
+        self.due_at = min(self._due_times(), default=None)
+
+    def _due_times(self) -> Iterator[datetime]:
+        for wallet in self.wallets.values():
+            if wallet.lots and wallet.lots[0].expires_at is not None:
+                yield wallet.lots[0].expires_at
+        for hold in self.holds.values():
+            yield hold.lapses_at
+        for waiting in self.waiting.values():
+            yield waiting.deadline
