@@ -43,6 +43,22 @@ ORIGINAL_USER_ID_HEADER: Final = "x-original-user-id"
 # What the door found wrong with the AMQP properties of a request that it sends on without them.
 REFUSED_PROPERTY_HEADER: Final = "x-refused-property"
 
+# What the door says of a request that it made of a vendor's message: the dialect and what its reply
+# needs (a JSON object with `name`), SHA-256 of what was asked for in hex, and what the dialect
+# found wrong with it (a JSON object with `key`, `message` and `details`).
+DIALECT_HEADER: Final = "x-dialect"
+CONTENT_DIGEST_HEADER: Final = "x-content-digest"
+REFUSAL_HEADER: Final = "x-refusal"
+
+# Headers that are believed only in messages of the worker's own user.
+WORKERS_HEADERS: Final = (
+    ORIGINAL_USER_ID_HEADER,
+    REFUSED_PROPERTY_HEADER,
+    DIALECT_HEADER,
+    CONTENT_DIGEST_HEADER,
+    REFUSAL_HEADER,
+)
+
 # Headers that the broker sets itself.
 DELIVERY_COUNT_HEADER: Final = "x-delivery-count"
 ACQUIRED_COUNT_HEADER: Final = "x-acquired-count"
