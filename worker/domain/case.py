@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from worker.domain import money
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -44,3 +46,17 @@ class Case:
     def next_sequence(self) -> int:
         """The number that the next outcome will get: a lot bears that of its credit."""
         return self.member.sequence + 1
+
+    @property
+    def asked(self) -> int | None:
+        """The request's points in minor units of the case's currency; None where it names none."""
+        if self.request.points is None:
+            return None
+        points = money.to_minor_units(*self.request.points, self.currency.decimals)
+        assert points is not None, "too many decimals were refused"
+        return points
+
+    @property
+    def may_owe(self) -> bool:
+        """Whether programme or request allow the request to take more than is available."""
+        return self.program.allow_negative or self.request.allow_negative

@@ -35,7 +35,9 @@ UNLABELLED: Final = Label()
 class Lot:
     """What is left of one credit. `lot_id` is the member's sequence number of that credit.
 
-    `stored` is what the books held when the lot was read, None for a lot made since.
+    `points` is what it held at its fullest: for a lot that was used up and forgotten, and then
+    got points back, that is what came back. `stored` is what the books held when the lot was
+    read, None for a lot made or brought back since.
     """
 
     lot_id: int
@@ -144,6 +146,62 @@ class Wallet:
         """Take points out of these lots of the wallet, in their order; the rest is a deficit."""
         self.balance -= points
         self.version += 1
+        changes, left = self._consume(lots, points)
+        self.deficit += left
+        return changes
+
+    def restore(
+        self,
+        parts: Iterable[LotChange],
+        owed: int,
+        lot_id: int,
+        expires_at: datetime | None,
+    ) -> list[LotChange]:
+        """Put back what a debit took, without counting it as earned.
+
+        `parts` are what it took out of which lots: they go back into these very lots. `owed` is
+        what it had left as a deficit: it pays off the deficit of today, and what is not needed
+        for that becomes the lot `lot_id`, to expire at `expires_at`. A deficit that is left after
+        that takes from the restored lots what it would have taken, had they been there. Returns
+        what is in the lots now that was not before, in the order of use.
+        """
+        parts = list(parts)
+        self.balance += owed + sum(part.points for part in parts)
+        self.version += 1
+        paid = min(self.deficit, owed)
+        self.deficit -= paid
+        if owed > paid:
+            parts.append(LotChange(lot_id, owed - paid, expires_at))
+        gained = self._refill(parts)
+        taken, self.deficit = self._consume(self.lots, self.deficit)
+        for change in taken:
+            gained[change.lot_id] += change.points
+        lots = sorted((self.touched[lot_id] for lot_id in gained), key=Lot.order)
+        return [
+            LotChange(lot.lot_id, gained[lot.lot_id], lot.expires_at, lot.label)
+            for lot in lots
+            if gained[lot.lot_id]
+        ]
+
+    def _refill(self, parts: Iterable[LotChange]) -> dict[int, int]:
+        """Put parts into the lots they name, making those that are gone; return the sums."""
+        known = {lot.lot_id: lot for lot in self.lots} | self.touched
+        gained: dict[int, int] = {}
+        for part in parts:
+            lot = known.get(part.lot_id)
+            if lot is None:
+                lot = known[part.lot_id] = Lot(part.lot_id, 0, 0, part.expires_at, None, part.label)
+            if not lot.remaining:
+                self.lots.append(lot)
+            lot.remaining += part.points
+            lot.points = max(lot.points, lot.remaining)
+            self.touched[lot.lot_id] = lot
+            gained[lot.lot_id] = gained.get(lot.lot_id, 0) + part.points
+        self.lots.sort(key=Lot.order)
+        return gained
+
+    def _consume(self, lots: Iterable[Lot], points: int) -> tuple[list[LotChange], int]:
+        """Take points out of these lots, in their order; return what was taken and what lacks."""
         changes = []
         used_up = False
         for lot in lots:
@@ -159,8 +217,7 @@ class Wallet:
             changes.append(LotChange(lot.lot_id, -taken, lot.expires_at, lot.label))
         if used_up:
             self.lots = [lot for lot in self.lots if lot.remaining]
-        self.deficit += points
-        return changes
+        return changes, points
 
     def expire_due(self, now: datetime) -> list[LotChange]:
         """Take out every lot that cannot be used any more at `now`."""
