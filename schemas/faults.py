@@ -28,7 +28,7 @@ def faults(error: ValidationError) -> list[dict[str, Any]]:
     found = error.errors(include_url=False, include_context=False)
     listed = [
         {
-            "field": _field(".".join(map(str, fault["loc"]))),
+            "field": field_name(".".join(map(str, fault["loc"]))),
             "rule": _rule(fault["type"], fault["msg"]),
             "got": _got(fault),
         }
@@ -92,7 +92,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _field(path: str) -> str:
+def field_name(path: str) -> str:
     """Name a field as it was sent only if that is what a field's name looks like."""
     if not path:
         return "body"
