@@ -31,7 +31,7 @@ BUCKET_HEADER: Final = "bucket"
 TRACEPARENT_HEADER: Final = "traceparent"
 
 # Headers of dead letters. The original user is also what a forwarded request carries: it names
-# the user whom the broker checked when the message was first published.
+# the user whom the broker checked when the message was first published, "" where it named none.
 ERROR_KEY_HEADER: Final = "x-error-key"
 ERROR_MESSAGE_HEADER: Final = "x-error-message"
 ORIGINAL_EXCHANGE_HEADER: Final = "x-original-exchange"

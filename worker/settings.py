@@ -11,7 +11,14 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from schemas.names import DEFAULT_PREFIX
@@ -33,6 +40,9 @@ PREFETCH_DEFAULT: Final = 1_000
 # The broker keeps names that begin with "amq." for itself; 64 characters leave room for the
 # longest name that is made from the prefix.
 _TOPOLOGY_PREFIX = re.compile(r"(?!amq\.)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# HMAC with a shorter key would let somebody who has the fingerprints try them all.
+_IDENTIFIER_KEY_BYTES_MIN: Final = 16
 
 
 class BadSettings(Exception):
@@ -132,6 +142,30 @@ class Settings(BaseSettings):
         le=100,
         description="Deaths of a worker over one request after which it is killed_the_worker.",
     )
+    ordinal_wait_seconds: float = Field(
+        default=3_600,
+        ge=1,
+        le=31_536_000,
+        description="How long a request that came before its predecessors waits for them.",
+    )
+    parked_max: int = Field(
+        default=1_000,
+        ge=1,
+        le=10_000,
+        description="The most requests of one member that wait for their predecessors.",
+    )
+    sweep_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=86_400,
+        description="How often to look for members of whom something has fallen due; 0 is never.",
+    )
+    sweep_max: int = Field(
+        default=500,
+        ge=1,
+        le=10_000,
+        description="The most members for whom one such look asks for what is due to be done.",
+    )
     pool_size_max: int = Field(
         default=12, ge=1, le=1_000, description="The most connections to Postgres."
     )
@@ -180,6 +214,11 @@ class Settings(BaseSettings):
         ge=0.1,
         le=600,
         description="How long a stopping worker may take to finish what it has in hand.",
+    )
+    identifier_key: SecretBytes | None = Field(
+        default=None,
+        description="Key of the fingerprints of members' identifiers, at least"
+        f" {_IDENTIFIER_KEY_BYTES_MIN} bytes; needed only where identifiers are used.",
     )
     http_host: str = Field(
         default="0.0.0.0",  # noqa: S104 - probes and scrapers come from outside the container.
@@ -260,6 +299,16 @@ class Settings(BaseSettings):
                 "must be an address like postgresql://user:password@host:5432/database (or"
                 " postgres://…, or several host:port joined by commas), with special characters"
                 " of the password percent-encoded"
+            )
+        return value
+
+    @field_validator("identifier_key")
+    @classmethod
+    def _long_key(cls, value: SecretBytes | None) -> SecretBytes | None:
+        if value is not None and len(value) < _IDENTIFIER_KEY_BYTES_MIN:
+            raise ValueError(
+                f"must have at least {_IDENTIFIER_KEY_BYTES_MIN} bytes: take a random text and keep"
+                " it, because what is stored with it cannot be found with another"
             )
         return value
 
