@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import SecretStr
+from pydantic import SecretBytes, SecretStr
 
-from worker.masking import mask
+from worker.masking import MASK, mask
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -144,7 +144,7 @@ def sentences(
         meaning = (field.description or "").rstrip(".")
         return [f"{variable} is missing: set it, or {variable}{FILE_SUFFIX} ({meaning})."]
     rule = reason or _rule(field)
-    if field.annotation is SecretStr:
+    if {SecretBytes, SecretStr} & {field.annotation, *get_args(field.annotation)}:
         return [f"{variable} {rule}."]
     return [f"{variable} {rule}, and is {shown(texts[variable])!r}."]
 
@@ -160,9 +160,14 @@ def _rule(field: FieldInfo) -> str:
 
 
 def shown(value: object) -> str:
-    """Give a value as people may see it, without a password: "" stands for a value not set."""
+    """Give a value as people may see it, without a password: "" stands for a value not set.
+
+    Of a secret text, which is an address, only the password is hidden; of secret bytes all.
+    """
     if value is None:
         return ""
+    if isinstance(value, SecretBytes):
+        return MASK
     if isinstance(value, SecretStr):
         return mask(value.get_secret_value())
     return _short(mask(f"{value:g}" if isinstance(value, float) else str(value)))

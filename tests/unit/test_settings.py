@@ -321,3 +321,16 @@ def test_a_process_says_what_is_wrong_with_the_environment_it_really_has() -> No
 
     expected = "POINTS_BATCH_MAX must be a whole number from 1 to 10000, and is '0'.\n"
     assert expected == said.stdout
+
+
+def test_an_identifier_key_is_long_enough_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("hush://hush@hush\n")
+    settings = Settings.load(GIVEN | {"POINTS_IDENTIFIER_KEY_FILE": str(file)})
+    assert settings.identifier_key is not None
+    assert settings.identifier_key.get_secret_value() == b"hush://hush@hush"
+    [shown] = [one for one in settings.described() if one.name == "POINTS_IDENTIFIER_KEY"]
+    assert (shown.value, shown.default) == ("***", "")
+    assert Settings.load(GIVEN).identifier_key is None
+    [fault] = faults_of(GIVEN | {"POINTS_IDENTIFIER_KEY": "hush-is-15-byte"})
+    assert fault.startswith("POINTS_IDENTIFIER_KEY must have at least 16 bytes")
