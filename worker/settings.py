@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path  # noqa: TC003 - pydantic reads it at run time.
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -219,6 +220,16 @@ class Settings(BaseSettings):
         default=None,
         description="Key of the fingerprints of members' identifiers, at least"
         f" {_IDENTIFIER_KEY_BYTES_MIN} bytes; needed only where identifiers are used.",
+    )
+    jwe_private_keys: Path | None = Field(
+        default=None,
+        description="Folder of our RSA keys, each in a file <kid>.pem; needed only for encrypted"
+        " requests.",
+    )
+    jwe_public_keys: Path | None = Field(
+        default=None,
+        description="Folder of the callers' RSA keys or certificates, each in a file <kid>.pem;"
+        " needed only for encrypted replies.",
     )
     http_host: str = Field(
         default="0.0.0.0",  # noqa: S104 - probes and scrapers come from outside the container.
