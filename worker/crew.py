@@ -14,7 +14,8 @@ from schemas.topology import door, partition_of, partition_queue
 from worker.broker import SessionLost
 from worker.broker.topology import consumer_priority
 from worker.caution import Caution
-from worker.door import Door
+from worker.door.bindings import Bindings
+from worker.door.door import Door
 from worker.envelope.reading import Reader
 from worker.lane.applying import Applier
 from worker.lane.holding import Holder
@@ -139,22 +140,34 @@ async def _open(shared: Shared, session: Session) -> tuple[list[Intake], list[La
             batch_max=settings.batch_max,
         )
         parts.append(lane)
-    the_door = Door(
-        intakes[-1],
-        await session.publisher(),
-        reader,
-        caution,
-        pause,
+    parts.append(await _open_door(shared, session, intakes[-1], reader, caution))
+    return intakes, parts
+
+
+async def _open_door(
+    shared: Shared, session: Session, intake: Intake, reader: Reader, caution: Caution
+) -> Door:
+    prefix, publisher = shared.agreement.prefix, await session.publisher()
+    bindings = Bindings(
+        intake,
+        publisher,
+        partial(_pause, session, shared.stopping),
         session.watch,
         partial(_declared_at, shared.pool),
         shared.status,
-        shared.metrics,
-        prefix=agreement.prefix,
-        user=session.user,
-        batch_max=settings.batch_max,
+        prefix=prefix,
     )
-    parts.append(the_door)
-    return intakes, parts
+    return Door(
+        intake,
+        publisher,
+        reader,
+        bindings,
+        caution,
+        shared.metrics,
+        prefix=prefix,
+        user=session.user,
+        batch_max=shared.settings.batch_max,
+    )
 
 
 def _leads_to(partition: int, partitions: int, bucket: int) -> bool:

@@ -16,7 +16,8 @@ from tests.proxy import Proxy
 from tests.waiting import until
 from worker.broker import Publication
 from worker.caution import Caution
-from worker.door import Door
+from worker.door.bindings import Bindings
+from worker.door.door import Door
 from worker.envelope.reading import Reader
 from worker.store.suspects import Suspects
 
@@ -62,11 +63,8 @@ class Forwarding:
             intake,
             publisher,
             Reader(2_000, user),
+            Bindings(intake, publisher, pause, watch, never, crew.status, prefix=crew.prefix),
             Caution(Suspects(self.pool), pause, deliveries_min=5, deaths_max=3),
-            pause,
-            watch,
-            never,
-            crew.status,
             crew.metrics,
             prefix=crew.prefix,
             user=user,

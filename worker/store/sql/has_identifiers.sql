@@ -1,0 +1,2 @@
+-- Whether any identifier is known.
+SELECT EXISTS (SELECT FROM points.identifiers)
