@@ -1,136 +1,253 @@
-"""Reads a programme document into the shapes of `worker.domain.program`."""
+"""Reads a programme document into the shapes of `worker.domain.program`.
+
+Keys that are absent have the values that documents of older versions meant without them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar, get_args
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from zoneinfo import ZoneInfo
 
+from schemas.errors import ERRORS
 from schemas.names import DECIMALS_MAX
-from worker.domain.program import Currency, ExpiryRule, Period, Program
+from worker.domain.money import to_minor_units
+from worker.domain.program import (
+    Cap,
+    CapPeriod,
+    Currency,
+    ExpiryRule,
+    MastercardDialect,
+    Period,
+    Permission,
+    Program,
+    Promotion,
+    Publisher,
+    Reactor,
+    ReasonCode,
+)
+from worker.domain.table import Fault, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.numbers import Amount
+
+REASON_LENGTH_MAX: Final = 255
+"""The longest reason that a request can carry."""
+ROLLING_DAYS_MAX: Final = 366
+"""The longest rolling period of a cap: for each of its days a sum is read with every request."""
+INTRINSIC_EVENT_TYPES: Final = frozenset(
+    {
+        "REGISTERED_ACCOUNT",
+        "PURCHASED_REWARD",
+        "CLOSED_ACCOUNT",
+        "CONSENT_GIVEN",
+        "CONSENT_REVOKED",
+        "POINTS_ADJUSTED",
+    }
+)
+"""White Label Loyalty makes these events itself; nobody may send them, so none has a reactor."""
 
 _PERIODS: Final[tuple[Period, ...]] = get_args(Period)
+_CAP_PERIODS: Final[tuple[CapPeriod, ...]] = get_args(CapPeriod)
+_PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
+_SIGNS: Final[tuple[Literal["credit", "debit"], ...]] = ("credit", "debit")
+_NAME_BYTES_MAX: Final = 255
+_ID_BYTES_MAX: Final = 128
+_CODE_BYTES_MAX: Final = 64
 
-_Value = TypeVar("_Value", str, bool, int, list[Any], dict[str, Any])
-_Choice = TypeVar("_Choice", bound=str)
-_KINDS: Final = {
-    str: "a text",
-    bool: "true or false",
-    int: "a whole number",
-    list: "a list",
-    dict: "a table",
-}
+
+class BadDocument(ValueError):
+    """A programme document that would not be kept to the letter; `faults` are all that it has."""
+
+    def __init__(self, program_id: str, faults: list[Fault]) -> None:
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+        super().__init__(f"programme {program_id}: {faults[0]}{more}")
+        self.faults = tuple(faults)
 
 
 def from_document(program_id: str, version: int, document: Mapping[str, Any]) -> Program:
     """Read a stored programme document.
 
-    Raises ValueError, naming the key, where the document is not one that this version knows: a
+    Raises BadDocument with every fault where the document is not one that this version knows: a
     rule that would silently not be kept is refused.
     """
-    table = _Table(f"programme {program_id}", document)
-    table.take("name", "")
-    if table.take("program_id", program_id) != program_id:
-        raise table.wrong("program_id is another one")
-    items = table.take("currencies", [])
+    faults: list[Fault] = []
+    table = Table(document, (), faults)
+    named = table.text("program_id", _CODE_BYTES_MAX, program_id)
+    if named and named != program_id:
+        table.fault("program_id", f"must be {program_id}", named)
+    limits = table.table("limits")
     program = Program(
         program_id=program_id,
         version=version,
+        name=table.text("name", _NAME_BYTES_MAX, ""),
         is_active=table.one_of("status", ("active", "inactive")) == "active",
         time_zone=_time_zone(table),
-        allow_negative=table.take("allow_negative", default=False),
-        currencies=tuple(_currency(table.inner("currencies", item)) for item in items),
+        enrolment_required=table.one_of("enrolment", ("automatic", "required")) == "required",
+        allow_negative=table.flag("allow_negative", default=False),
+        reason_required=table.one_of("reason", ("optional", "required")) == "required",
+        reason_max_length=table.count(
+            "reason_max_length", REASON_LENGTH_MAX, least=1, default=REASON_LENGTH_MAX
+        ),
+        reason_codes=tuple(map(_reason_code, table.tables("reason_codes", "code"))),
+        sources=table.texts("sources", _ID_BYTES_MAX),
+        currencies=_currencies(table),
+        points_per_request=_decimal(limits.limit("points_per_request")),
+        points_per_operator_per_day=_decimal(limits.limit("points_per_operator_per_day")),
+        promotions=tuple(map(_promotion, table.tables("promotions", "id", "identifier"))),
+        reactors=tuple(map(_reactor, table.tables("reactors", "event_type"))),
+        publishers=tuple(map(_publisher, table.tables("publishers", "user_id"))),
+        mastercard=_dialects(table.table("dialects")),
     )
+    limits.end()
     table.end()
-    codes = [currency.code for currency in program.currencies]
-    if not codes:
-        raise table.wrong("currencies must name one at least")
-    if len(set(codes)) != len(codes):
-        raise table.wrong(f"currencies must have a code each: {', '.join(codes)}")
+    if faults:
+        raise BadDocument(program_id, faults)
     return program
 
 
-def _time_zone(table: _Table) -> ZoneInfo:
-    name = table.take("time_zone", "UTC")
+def _time_zone(table: Table) -> ZoneInfo:
+    name = table.text("time_zone", _NAME_BYTES_MAX, "UTC")
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise table.wrong(f"time_zone {name!r} is not known on this machine") from None
+        if name:
+            table.fault("time_zone", "must be a zone that this machine knows", name)
+        return ZoneInfo("UTC")
 
 
-def _currency(table: _Table) -> Currency:
-    code = table.take("code", "")
-    if not code:
-        raise table.wrong("code is required")
-    decimals = table.count("decimals")
-    if decimals > DECIMALS_MAX:
-        raise table.wrong(f"decimals must be 0 to {DECIMALS_MAX}")
-    rule = _expiry_rule(table.inner("expiry", table.take("expiry", {})))
+def _currencies(table: Table) -> tuple[Currency, ...]:
+    faults_before = len(table.faults)
+    currencies = tuple(map(_currency, table.tables("currencies", "code")))
+    if not currencies and len(table.faults) == faults_before:
+        table.fault("currencies", "must name one at least")
+    return currencies
+
+
+def _currency(table: Table) -> Currency:
+    decimals = table.count("decimals", DECIMALS_MAX)
+    currency = Currency(
+        code=table.text("code", _CODE_BYTES_MAX),
+        decimals=decimals,
+        expiry=_expiry_rule(table.table("expiry")),
+        balance_cap=_minor_units(table, "balance_cap", decimals),
+        earn_caps=tuple(_cap(cap, decimals) for cap in table.tables("earn_caps")),
+        spend_caps=tuple(_cap(cap, decimals) for cap in table.tables("spend_caps")),
+    )
     table.end()
-    return Currency(code, decimals, rule)
+    return currency
 
 
-def _expiry_rule(table: _Table) -> ExpiryRule:
+def _expiry_rule(table: Table) -> ExpiryRule:
+    faults_before = len(table.faults)
     rule = ExpiryRule()
     match table.one_of("rule", ("never", "after", "end_of")):
         case "after":
-            if not table.holds_any("days", "months", "years"):
-                raise table.wrong("after needs days, months or years")
+            if not any(key in table for key in ("days", "months", "years")):
+                table.fault(None, "needs days, months or years where its rule is after")
             months = table.count("months") + 12 * table.count("years")
             rule = ExpiryRule("after", days=table.count("days"), months=months)
         case "end_of":
-            if not table.holds_any("period"):
-                raise table.wrong("end_of needs a period")
-            period = table.one_of("period", _PERIODS)
+            period = table.one_of("period", _PERIODS, is_required=True)
             rule = ExpiryRule("end_of", months=table.count("after_months"), period=period)
+        case "never" if len(table.faults) > faults_before:
+            return rule  # Which keys go with a rule that there is not, nobody knows.
     table.end()
     return rule
 
 
-class _Table:
-    """A table of a document, whose keys are taken out one by one until none may be left."""
+def _cap(table: Table, decimals: int) -> Cap:
+    if ("per" in table) == ("rolling_days" in table):
+        table.fault(None, "must have per or rolling_days, and not both")
+    cap = Cap(
+        points=_minor_units(table, "points", decimals, is_required=True) or 0,
+        per=table.optional_one_of("per", _CAP_PERIODS),
+        rolling_days=(
+            table.count("rolling_days", ROLLING_DAYS_MAX, least=1) if "rolling_days" in table else 0
+        ),
+    )
+    table.end()
+    return cap
 
-    def __init__(self, name: str, document: object) -> None:
-        self._name = name
-        if not isinstance(document, Mapping):
-            raise self.wrong("must be a table")
-        self._left = dict(document)
 
-    def inner(self, key: str, document: object) -> _Table:
-        """Return a table that stands in this one."""
-        return _Table(f"{self._name}: {key}", document)
+def _minor_units(table: Table, key: str, decimals: int, *, is_required: bool = False) -> int | None:
+    """Take an amount of a currency, None where it is absent or wrong."""
+    amount = table.limit(key, is_required=is_required)
+    if amount is None:
+        return None
+    points = to_minor_units(*amount, decimals)
+    if points is None:
+        table.fault(key, f"must have at most {decimals} decimals", str(amount))
+    return points
 
-    def holds_any(self, *keys: str) -> bool:
-        """Whether one of the keys was not taken yet."""
-        return not self._left.keys().isdisjoint(keys)
 
-    def take(self, key: str, default: _Value) -> _Value:
-        """Return the value of a key, which must be of the default's type."""
-        value = self._left.pop(key, default)
-        if type(value) is not type(default):
-            raise self.wrong(f"{key} must be {_KINDS[type(default)]}")
-        return value
+def _decimal(amount: Amount | None) -> Decimal | None:
+    return None if amount is None else Decimal(str(amount))
 
-    def count(self, key: str) -> int:
-        """Return the value of a key that is a whole number from 0 on, 0 where it is absent."""
-        number = self.take(key, 0)
-        if number < 0:
-            raise self.wrong(f"{key} must not be negative")
-        return number
 
-    def one_of(self, key: str, choices: tuple[_Choice, ...]) -> _Choice:
-        """Return the value of a key that is one of the choices, the first where it is absent."""
-        value = self.take(key, str(choices[0]))
-        for choice in choices:
-            if value == choice:
-                return choice
-        raise self.wrong(f"{key} must be one of {', '.join(choices)}")
+def _reason_code(table: Table) -> ReasonCode:
+    code = ReasonCode(
+        code=table.text("code", _CODE_BYTES_MAX),
+        sign=table.optional_one_of("sign", _SIGNS),
+        points_max=_decimal(table.limit("max")),
+    )
+    table.end()
+    return code
 
-    def end(self) -> None:
-        """Refuse what was not taken."""
-        for key in self._left:
-            raise self.wrong(f"{key} is not known to this version")
 
-    def wrong(self, what: str) -> ValueError:
-        """Return the error that says where in the document something is wrong."""
-        return ValueError(f"{self._name}: {what}")
+def _promotion(table: Table) -> Promotion:
+    promotion = Promotion(
+        promotion_id=table.text("id", _ID_BYTES_MAX),
+        identifier=table.optional_text("identifier", _ID_BYTES_MAX),
+    )
+    table.end()
+    return promotion
+
+
+def _reactor(table: Table) -> Reactor:
+    event_type = table.text("event_type", _ID_BYTES_MAX)
+    if event_type in INTRINSIC_EVENT_TYPES:
+        table.fault("event_type", "must not be one that White Label Loyalty makes", event_type)
+    multiplier = table.amount("multiplier", is_required=True)
+    if multiplier is not None and not multiplier.digits:
+        table.fault("multiplier", "must not be zero", str(multiplier))
+    reactor = Reactor(
+        event_type=event_type,
+        property=table.text("property", _ID_BYTES_MAX),
+        multiplier=_decimal(multiplier) or Decimal(1),
+    )
+    table.end()
+    return reactor
+
+
+def _publisher(table: Table) -> Publisher:
+    user_id = table.text("user_id", _NAME_BYTES_MAX)
+    allowed = table.texts("may", _NAME_BYTES_MAX, _PERMISSIONS)
+    table.end()
+    return Publisher(user_id, frozenset(name for name in _PERMISSIONS if name in allowed))
+
+
+def _dialects(table: Table) -> MastercardDialect:
+    mastercard = table.table("mastercard")
+    types = mastercard.table("adjustment_types")
+    signs = {
+        code: sign
+        for code, _ in types.items()
+        if (sign := types.optional_one_of(code, _SIGNS)) is not None
+    }
+    codes = mastercard.table("reason_codes")
+    dialect = MastercardDialect(
+        adjustment_types=MappingProxyType(signs),
+        response_field=mastercard.text(
+            "response_field", _CODE_BYTES_MAX, MastercardDialect().response_field
+        ),
+        reason_codes=MappingProxyType(
+            {key: codes.text(key, _CODE_BYTES_MAX) for key in ERRORS if key in codes}
+        ),
+    )
+    for one in (codes, mastercard, table):
+        one.end()
+    return dialect
