@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from worker.dialects.beans import Beans
+from worker.dialects.capillary import Capillary
+from worker.dialects.wll import WhiteLabelLoyalty
+
 if TYPE_CHECKING:
     from worker.dialects.dialect import Dialect
 
-DIALECTS: Final[dict[str, Dialect]] = {}
+_ALL: Final[tuple[Dialect, ...]] = (Beans(), Capillary(), WhiteLabelLoyalty())
+
+DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect by its name, the AMQP type of its messages."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Detail = dict[str, Any]
 """One fault, as `schemas.outcome.Detail` has it: `field`, `rule` and `got`."""
 
-MEMBER_ID_HEADER: Final = "member-id"
 PROGRAM_ID_HEADER: Final = "program-id"
 
 
@@ -157,6 +156,14 @@ class Faults:
             self.add(name, str(error), value)
             return None
 
+    def magnitude(self, name: str, value: object) -> numbers.Amount | None:
+        """Return an amount without a sign, None for null or for what is none."""
+        amount = self.amount(name, value)
+        if amount is not None and amount.digits < 0:
+            self.add(name, "must be more than zero: its sign is told otherwise", value)
+            return None
+        return amount
+
     def refuse(self) -> None:
         """Raise Refused with `invalid_payload` if anything was found."""
         if not self.details:
@@ -208,7 +215,7 @@ def request_id_of(message_id: str | None) -> str:
     return message_id
 
 
-def member_id_of(headers: Mapping[str, object], name: str = MEMBER_ID_HEADER) -> str:
+def member_id_of(headers: Mapping[str, object], name: str = names.MEMBER_ID_HEADER) -> str:
     """Return the member id that a header names.
 
     Raises Undeliverable with `missing_member_id` or `invalid_payload`.
