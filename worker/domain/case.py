@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from worker.domain import money
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from worker.domain.member import Arrival, Member
     from worker.domain.outcome import Outcome
@@ -23,7 +23,8 @@ class Case:
 
     An operation changes the member's state and fills in `outcome`, or returns a rejection and
     leaves everything as it was. What happens to another wallet with it stands in `beside`, in
-    order, each numbered by `number`; it comes before the request's own outcome.
+    order, each numbered by `number`; it comes before the request's own outcome. `has_fallen_due`
+    says that points, holds or waiting requests were due before it.
     """
 
     program: Program
@@ -35,6 +36,7 @@ class Case:
     now: datetime
     outcome: Outcome
     beside: list[Outcome] = field(default_factory=list)
+    has_fallen_due: bool = False
 
     def number(self, outcome: Outcome) -> None:
         """Give the outcome the member's next sequence number, and the member its time."""
@@ -60,3 +62,8 @@ class Case:
     def may_owe(self) -> bool:
         """Whether programme or request allow the request to take more than is available."""
         return self.program.allow_negative or self.request.allow_negative
+
+    @property
+    def today(self) -> date:
+        """The day in the programme's zone, as caps and limits count."""
+        return self.now.astimezone(self.program.time_zone).date()

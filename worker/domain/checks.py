@@ -3,50 +3,104 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
-from worker.domain import expiry, money
+from worker.domain import expiry
 from worker.domain.outcome import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
-    from worker.domain.program import Program
+    from worker.domain.member import Arrival, Hold, Member, Original
+    from worker.domain.program import Permission, Program, ReasonCode
     from worker.domain.request import Request
 
-_UNSUPPORTED_FIELDS = (
-    "award_id",
-    "award_type",
-    "promotion_id",
-    "promotion_identifier",
-    "expected_version",
-    "ordinal",
-    "ordinal_stream",
-    "bypass_caps",
-    "dry_run",
-)
-"""Fields of the contract that this version cannot honour; one that is set is refused."""
+MEMBER_ERASED: Final = Rejection(errors.MEMBER_INACTIVE, "The member is erased.")
+_MEMBER_BLOCKED: Final = Rejection(errors.MEMBER_INACTIVE, "The member is blocked.")
+
+_PERMISSIONS: Final[dict[str, Permission]] = {
+    names.ADJUST: "adjust",
+    names.SET_BALANCE: "set_balance",
+    names.REVERSE: "reverse",
+    names.HOLD: "hold",
+    names.CAPTURE: "hold",
+    names.RELEASE: "hold",
+    names.CONVERT: "convert",
+}
+_AIMED: Final = ("award_id", "award_type", "promotion_id", "promotion_identifier")
 
 
-def support(request: Request, operations: Collection[str]) -> Rejection | None:
-    """Refuse what this version does not do yet: it must never be ignored."""
-    details = []
-    if request.operation not in operations:
-        details.append(_unsupported("operation", f"{request.operation} is not supported yet"))
-    details += [
-        _unsupported(name, "is not supported yet: leave it out")
-        for name in _UNSUPPORTED_FIELDS
-        if getattr(request, name) is not None and getattr(request, name) is not False
-    ]
-    if not details:
+def before_wallet(
+    program: Program | None, member: Member, arrival: Arrival, now: datetime
+) -> Rejection | None:
+    """Return the first fault of a request, in the order of `schemas.errors`; None for no fault.
+
+    Ordinals, and all that depends on what the wallet holds, are looked at afterwards.
+    """
+    if rejection := payload(program, arrival):
+        return rejection
+    request = arrival.request
+    assert request is not None, "what could not be read was refused"
+    earlier = named(member, request)
+    code = earlier.currency if earlier else request.currency
+    return (
+        (_other_wallet(request, earlier) if earlier else None)
+        or _expiration(program, request, now)
+        or _zero_points(request)
+        or _programme(member.program_id, program, request)
+        or _permission(program, arrival)
+        or _enrolment(program, member, request)
+        or _activity(member, request)
+        or _currency(program, code)
+        or _decimals(program, request, code)
+        or _reason(program, member, request)
+        or _source(program, request)
+    )
+
+
+def payload(program: Program | None, arrival: Arrival) -> Rejection | None:
+    """Refuse what is wrong with a request by itself, whatever the books hold."""
+    if arrival.refusal is not None:
+        return arrival.refusal
+    request = arrival.request
+    assert request is not None, "a request is there, or a refusal"
+    if request.operation not in (names.ADJUST, names.SET_BALANCE):
+        for field in _AIMED:
+            if getattr(request, field) is not None:
+                return _payload(field, "goes with ADJUST and SET_BALANCE only")
+    if program and request.reason and len(request.reason) > program.reason_max_length:
+        return _payload("reason", f"must be at most {program.reason_max_length} characters long")
+    return None
+
+
+def named(member: Member, request: Request) -> Original | Hold | None:
+    """Return what a `REVERSE` undoes or a `CAPTURE` or `RELEASE` ends: its wallet is theirs."""
+    if request.reverses is not None:
+        return member.originals.get(request.reverses)
+    return member.holds.get(request.hold) if request.hold is not None else None
+
+
+def reason_sign(program: Program, request: Request, points: int) -> Rejection | None:
+    """Refuse a reason code that is not for credits (positive points), or not for debits."""
+    reason = _reason_code(program, request.reason_code)
+    if reason is None or reason.sign is None or not points:
         return None
-    first = details[0]
-    return Rejection(errors.INVALID_PAYLOAD, f"{first['field']} {first['rule']}.", details)
+    if (points > 0) == (reason.sign == "credit"):
+        return None
+    return Rejection(errors.INVALID_REASON_CODE, f"This reason code is for {reason.sign}s only.")
 
 
-def expiration(program: Program | None, request: Request, now: datetime) -> Rejection | None:
+def _other_wallet(request: Request, earlier: Original | Hold) -> Rejection | None:
+    """Refuse a wallet that is named and is not that of what a request undoes or ends."""
+    given = request.model_fields_set
+    for field, known in (("currency", earlier.currency), ("category", earlier.category)):
+        if field in given and getattr(request, field) not in (None, known):
+            return _payload(field, "must be that of the request which it refers to, or left out")
+    return None
+
+
+def _expiration(program: Program | None, request: Request, now: datetime) -> Rejection | None:
     """Refuse a custom expiry that has passed, or that no calendar holds.
 
     Where there is no programme, and so no zone of its own, the days are those of UTC.
@@ -63,35 +117,80 @@ def expiration(program: Program | None, request: Request, now: datetime) -> Reje
     return None
 
 
-def zero_points(request: Request) -> Rejection | None:
+def _zero_points(request: Request) -> Rejection | None:
     """Refuse to adjust by nothing (Capillary 8888)."""
     if request.operation == names.ADJUST and request.points is not None and request.points[0] == 0:
         return Rejection(errors.ZERO_POINTS, "points must not be zero.")
     return None
 
 
-def programme(program_id: str, program: Program | None) -> Rejection | None:
-    """Refuse a programme that does not exist or is not active."""
+def _programme(program_id: str, program: Program | None, request: Request) -> Rejection | None:
+    """Refuse a programme that does not exist or is not active; yet what is due falls due."""
     if program is None:
         return Rejection(errors.UNKNOWN_PROGRAM, f"There is no programme {program_id}.")
-    if not program.is_active:
+    if not program.is_active and request.operation != names.EXPIRE:
         return Rejection(errors.PROGRAM_INACTIVE, f"Programme {program_id} is not active.")
     return None
 
 
-def currency(program: Program | None, request: Request) -> Rejection | None:
+def _permission(program: Program | None, arrival: Arrival) -> Rejection | None:
+    """Refuse what the publisher may not ask for, where the programme lists its publishers.
+
+    Whoever is listed may ask for what is due.
+    """
+    request = arrival.request
+    if program is None or request is None or not program.publishers or arrival.is_trusted:
+        return None
+    for publisher in program.publishers:
+        if publisher.user_id == arrival.publisher:
+            break
+    else:
+        return Rejection(
+            errors.NOT_PERMITTED, "The programme does not list the publisher of this request."
+        )
+    if request.operation == names.EXPIRE:
+        return None
+    needed = [_PERMISSIONS[request.operation]]
+    needed += ["bypass_caps"] if request.bypass_caps else []
+    needed += ["allow_negative"] if request.allow_negative else []
+    for permission in needed:
+        if permission not in publisher.may:
+            return Rejection(
+                errors.NOT_PERMITTED, f"The publisher of this request has no right to {permission}."
+            )
+    return None
+
+
+def _enrolment(program: Program | None, member: Member, request: Request) -> Rejection | None:
+    """Refuse a member who is not enrolled where that is required (Capillary 8015, 1218)."""
+    if program is None or not program.enrolment_required or member.is_enrolled:
+        return None
+    if request.operation == names.EXPIRE:
+        return None
+    if member.is_known_elsewhere:
+        return Rejection(errors.NOT_ENROLLED, "The member is not enrolled in this programme.")
+    return Rejection(errors.MEMBER_NOT_FOUND, "There is no such member.")
+
+
+def _activity(member: Member, request: Request) -> Rejection | None:
+    """Refuse to change what a blocked or erased member has; yet what is due falls due."""
+    if member.status == "active" or request.operation == names.EXPIRE:
+        return None
+    return MEMBER_ERASED if member.status == "erased" else _MEMBER_BLOCKED
+
+
+def _currency(program: Program | None, code: str | None) -> Rejection | None:
     """Refuse a currency that the programme does not have."""
-    if program is None or program.currency(request.currency) is not None:
+    if program is None or program.currency(code) is not None:
         return None
     return Rejection(
-        errors.UNKNOWN_CURRENCY,
-        f"Programme {program.program_id} has no currency {request.currency}.",
+        errors.UNKNOWN_CURRENCY, f"Programme {program.program_id} has no currency {code}."
     )
 
 
-def decimals(program: Program | None, request: Request) -> Rejection | None:
+def _decimals(program: Program | None, request: Request, code: str | None) -> Rejection | None:
     """Refuse more decimals than the currency has; nothing is ever rounded."""
-    known = program.currency(request.currency) if program else None
+    known = program.currency(code) if program else None
     if known is None or request.points is None or request.points[1] <= known.decimals:
         return None
     given = f"{request.points[1]} decimal{'s' if request.points[1] > 1 else ''}"
@@ -101,19 +200,57 @@ def decimals(program: Program | None, request: Request) -> Rejection | None:
     )
 
 
-def limits(points: int, balance: int, total: int) -> Rejection | None:
-    """Refuse a change that would take a figure beyond what the books can hold."""
-    figures = (abs(points), abs(balance + points), total + max(points, 0))
-    if max(figures) > money.MINOR_UNITS_MAX:
-        return Rejection(
-            errors.LIMIT_EXCEEDED,
-            f"points, balance and total may reach {money.MINOR_UNITS_MAX} minor units at most.",
-        )
+def _reason(program: Program | None, member: Member, request: Request) -> Rejection | None:
+    """Refuse a missing reason, one that is not in the catalogue, one for the other direction.
+
+    Which way a `SET_BALANCE` goes is seen only with its wallet.
+    """
+    if program is None or request.operation == names.EXPIRE:
+        return None
+    if program.reason_required and not request.reason and not request.reason_code:
+        return Rejection(errors.REASON_REQUIRED, "The programme requires a reason or reason_code.")
+    if request.reason_code is None or not program.reason_codes:
+        return None
+    if _reason_code(program, request.reason_code) is None:
+        return Rejection(errors.INVALID_REASON_CODE, "The programme has no such reason code.")
+    return reason_sign(program, request, _direction(member, request))
+
+
+def _direction(member: Member, request: Request) -> int:
+    """Return more than zero for a credit, less for a debit, zero for neither or not known."""
+    match request.operation:
+        case names.ADJUST:
+            return request.points[0] if request.points else 0
+        case names.CAPTURE:
+            return -1
+        case names.REVERSE:
+            original = member.originals.get(request.reverses or "")
+            return -original.points if original else 0
+    return 0
+
+
+def _reason_code(program: Program, code: str | None) -> ReasonCode | None:
+    for reason in program.reason_codes:
+        if reason.code == code:
+            return reason
     return None
 
 
-def _unsupported(field: str, rule: str) -> dict[str, str]:
-    return {"field": field, "rule": rule, "got": "a value"}
+def _source(program: Program | None, request: Request) -> Rejection | None:
+    """Refuse a source that is not one of the programme's (Capillary 8003)."""
+    if program is None or not program.sources or request.source is None:
+        return None
+    if request.source in program.sources:
+        return None
+    return Rejection(errors.INVALID_SOURCE, "The programme has no such source.")
+
+
+def _payload(field: str, rule: str) -> Rejection:
+    return Rejection(
+        errors.INVALID_PAYLOAD,
+        f"{field} {rule}.",
+        [{"field": field, "rule": rule, "got": "a value"}],
+    )
 
 
 def _expiration_date(rule: str) -> Rejection:

@@ -1,149 +1,256 @@
 """`decide`: what comes of one request.
 
-The faults are looked for in the order of `schemas.errors`. Whatever is due in the request's
-wallet happens first, as outcomes of their own that the request caused. An operation has a module
-of its own and one line in `_OPERATIONS`.
+The faults are looked for in the order of `schemas.errors`. Whatever is due in the wallets that a
+request works on happens first, as outcomes of their own that the request caused; the requests that
+waited for it come after it. An operation has a module of its own and one line in `_OPERATIONS`.
 """
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
-from worker.domain import adjust, checks
-from worker.domain.outcome import Outcome, Rejection
+from worker.domain import (
+    adjust,
+    caps,
+    checks,
+    convert,
+    expire,
+    hold,
+    limits,
+    ordinals,
+    reverse,
+    set_balance,
+)
+from worker.domain.case import Case
+from worker.domain.member import Original
+from worker.domain.outcome import Decision, Outcome, Rejection, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
-    from worker.domain.member import Member
-    from worker.domain.program import Currency, Program
+    from worker.domain.member import Arrival, Member
+    from worker.domain.ordinals import Parking
+    from worker.domain.program import Program
     from worker.domain.request import Request
     from worker.domain.wallet import Wallet
 
-_OPERATIONS: Final = {names.ADJUST: adjust.adjust}
+_OPERATIONS: Final[dict[str, Callable[[Case], Rejection | None]]] = {
+    names.ADJUST: adjust.adjust,
+    names.SET_BALANCE: set_balance.set_balance,
+    names.REVERSE: reverse.reverse,
+    names.HOLD: hold.hold,
+    names.CAPTURE: hold.capture,
+    names.RELEASE: hold.release,
+    names.CONVERT: convert.convert,
+    names.EXPIRE: expire.expire,
+}
+_REVERSIBLE: Final = (names.ADJUST, names.SET_BALANCE, names.CAPTURE, names.CONVERT)
 
 
 def decide(
-    program: Program | None, member: Member, request_id: str, request: Request, now: datetime
-) -> list[Outcome]:
-    """Carry a request out on the member's state, and return its outcomes in their order.
+    program: Program | None, member: Member, arrival: Arrival, now: datetime, parking: Parking
+) -> Decision:
+    """Carry a request out on the member's state, and return what came of it, step by step.
 
-    The last outcome is the request's own; those before it fell due with it. `now` is not before
-    the member's last time. Never raises for a business fact.
+    What was due comes first, then what happened to another wallet with the request, then its own
+    outcome; then the same for each request that had waited for it. An early request is parked. A
+    dry run tells what would be stored, and changes nothing. `now` is not before the member's last
+    time. Never raises for a business fact.
     """
-    rejection = (
-        checks.support(request, _OPERATIONS)
-        or checks.expiration(program, request, now)
-        or checks.zero_points(request)
-        or checks.programme(member.program_id, program)
-        or checks.currency(program, request)
-        or checks.decimals(program, request)
-    )
-    if rejection:
-        return [reject(member, request_id, request, rejection, now)]
-    assert program is not None, "an unknown programme was refused"
-    currency = program.currency(request.currency)
-    assert currency is not None, "an unknown currency was refused"
-
-    wallet = member.wallet(currency.code, request.category)
-    outcomes = _expire_due(member, wallet, currency, request_id, now)
-    outcome = Outcome(
-        request_id=request_id,
-        operation=request.operation,
-        status=names.APPLIED,
-        event_type=names.POINTS_ADJUSTED,
-        sequence=member.sequence + 1,
-        recorded_at=now,
-        request=request,
-    )
-    if rejection := _OPERATIONS[request.operation](program, currency, wallet, request, outcome):
-        outcome = reject(member, request_id, request, rejection, now)
+    request = arrival.request
+    if request is not None and request.dry_run:
+        return _rehearse(program, member, arrival, now)
+    decision = Decision()
+    sitting = _Sitting(program, member, now, arrival.request_id, decision)
+    if arrival.ordinal is None:
+        sitting.take(arrival)
     else:
-        _count(member, now)
-    outcome.show_wallet(wallet, currency)
-    return [*outcomes, outcome]
+        is_early = ordinals.turn_of(member, arrival) == "early"
+        if is_early and checks.payload(program, arrival) is None:
+            decision.parked = ordinals.park(member, arrival, now, parking)
+            if decision.parked:
+                return decision
+        sitting.take(arrival)
+        for waiting in ordinals.released(member, arrival.ordinal[0]):
+            decision.ended.append(waiting)
+            sitting.take(waiting.arrival)
+    if member.is_whole and member.due_at is not None and member.due_at <= now:
+        member.settle_due_at()
+    return decision
 
 
-def reject(
-    member: Member,
-    request_id: str,
-    request: Request | None,
-    rejection: Rejection,
-    now: datetime,
-) -> Outcome:
-    """Return the stored rejection of a request; `request` is None where it could not be read."""
-    _count(member, now)
-    return Outcome(
-        request_id=request_id,
-        operation=request.operation if request else None,
-        status=names.REJECTED,
-        event_type=names.ADJUSTMENT_REJECTED,
-        sequence=member.sequence,
-        recorded_at=now,
-        request=request,
-        rejection=rejection,
-    )
-
-
-def conflict(member: Member, request_id: str, request: Request | None, now: datetime) -> Outcome:
-    """Return the answer to a request whose id another content has used up."""
+def conflict(member: Member, arrival: Arrival, now: datetime) -> Decision:
+    """Return the answer to a request whose id another content has used up; nothing is stored."""
     rejection = Rejection(
         errors.REQUEST_ID_CONFLICT,
         "This request id was used before with other content; a corrected request needs a new id.",
     )
-    return _unstored(member, request_id, request, rejection, now)
+    outcome = _rejected(arrival, rejection, now)
+    outcome.event_type = None
+    outcome.sequence = member.sequence
+    return Decision([Step(outcome, arrival)], is_stored=False)
 
 
-def dry_run(member: Member, request_id: str, request: Request, now: datetime) -> Outcome:
-    """Return the answer to a dry run: not supported yet, and so neither carried out nor stored."""
-    rejection = checks.support(request, _OPERATIONS)
-    assert rejection is not None, "dry_run is not supported"
-    return _unstored(member, request_id, request, rejection, now)
+def _rehearse(program: Program | None, member: Member, arrival: Arrival, now: datetime) -> Decision:
+    """Return the outcome that a dry run would have; it bears the figures that would be stored."""
+    decision = Decision()
+    _Sitting(program, copy.deepcopy(member), now, arrival.request_id, decision).take(arrival)
+    own = decision.own
+    own.event_type = None
+    if own.status == names.APPLIED:
+        own.status = names.SIMULATED
+    return Decision([Step(own, arrival)], is_stored=False)
 
 
-def _unstored(
-    member: Member,
-    request_id: str,
-    request: Request | None,
-    rejection: Rejection,
-    now: datetime,
-) -> Outcome:
-    """Return a refusal that uses up nothing: it repeats the member's sequence, makes no event."""
+@dataclass(slots=True)
+class _Sitting:
+    """Decides one request, and those released with it, one after the other."""
+
+    program: Program | None
+    member: Member
+    now: datetime
+    decided_id: str
+    decision: Decision
+
+    def take(self, arrival: Arrival) -> None:
+        """Decide a request, add its steps and use up its number."""
+        member = self.member
+        subject = None if arrival.request_id == self.decided_id else arrival.request_id
+        turn = ordinals.turn_of(member, arrival)
+        rejection = checks.before_wallet(
+            self.program, member, arrival, self.now
+        ) or ordinals.refusal(turn)
+        steps = (
+            [Step(self._store(_rejected(arrival, rejection, self.now)), arrival)]
+            if rejection
+            else self._carry_out(arrival)
+        )
+        own = steps[-1].outcome
+        if subject is not None:
+            own.caused_by = self.decided_id
+            for step in steps:
+                step.subject = step.subject or subject
+        self.decision.steps += steps
+        is_missing = own.rejection is not None and own.rejection.key == errors.ORDINAL_GAP
+        if arrival.ordinal is not None and turn != "used" and not is_missing:
+            ordinals.use_up(member, arrival.ordinal)
+
+    def _carry_out(self, arrival: Arrival) -> list[Step]:
+        """Let happen what is due, then the request; return the steps, its own one last."""
+        program, request = self.program, arrival.request
+        assert program is not None, "an unknown programme was refused"
+        assert request is not None, "what could not be read was refused"
+        earlier = checks.named(self.member, request)
+        currency = program.currency(earlier.currency if earlier else request.currency)
+        assert currency is not None, "an unknown currency was refused"
+        category = earlier.category if earlier else request.category
+        wallet = self.member.wallet(currency.code, category)
+        steps = self._due(program, request, arrival.request_id, wallet)
+        case = Case(
+            program=program,
+            currency=currency,
+            member=self.member,
+            wallet=wallet,
+            arrival=arrival,
+            request=request,
+            now=self.now,
+            outcome=Outcome(
+                request_id=arrival.request_id,
+                operation=request.operation,
+                status=names.APPLIED,
+                event_type=None,
+                sequence=0,
+                recorded_at=self.now,
+                request=request,
+            ),
+            has_fallen_due=bool(steps),
+        )
+        outcome = self._operate(case)
+        if request.operation != names.EXPIRE or outcome.rejection is not None:
+            outcome.show_wallet(wallet, currency)
+        steps += [Step(beside) for beside in case.beside]
+        return [*steps, Step(outcome, arrival)]
+
+    def _operate(self, case: Case) -> Outcome:
+        """Carry out the case's operation; return its outcome, numbered, or its rejection."""
+        rejection = _wrong_version(case) or _OPERATIONS[case.request.operation](case)
+        if rejection is not None:
+            return self._store(_rejected(case.arrival, rejection, self.now))
+        outcome = case.outcome
+        caps.count(case)
+        limits.count(case)
+        _remember(case)
+        return self._store(outcome)
+
+    def _store(self, outcome: Outcome) -> Outcome:
+        """Give an outcome the member's next sequence, or the current one if it changed nothing."""
+        member = self.member
+        member.last_recorded_at = self.now
+        if outcome.status == names.NO_CHANGE:
+            outcome.event_type = None
+        else:
+            member.sequence += 1
+        outcome.sequence = member.sequence
+        return outcome
+
+    def _due(
+        self, program: Program, request: Request, request_id: str, wallet: Wallet
+    ) -> list[Step]:
+        """Let happen what is due in the wallets that a request works on, or all with `EXPIRE`."""
+        member, now = self.member, self.now
+        if request.operation != names.EXPIRE:
+            wallets = [wallet]
+            original = member.originals.get(request.reverses or "")
+            if original is not None and original.operation == names.CONVERT:
+                wallets.append(member.wallet(wallet.currency, names.REGULAR))
+            return expire.due(program, member, wallets, request_id, now)
+        steps = expire.due(program, member, expire.wallets_of(program, member), request_id, now)
+        for waiting, rejection in expire.out_of_time(member, now):
+            outcome = self._store(_rejected(waiting.arrival, rejection, now))
+            outcome.caused_by = request_id
+            steps.append(Step(outcome, waiting.arrival, subject=waiting.arrival.request_id))
+            self.decision.ended.append(waiting)
+        return steps
+
+
+def _wrong_version(case: Case) -> Rejection | None:
+    expected, version = case.request.expected_version, case.wallet.version
+    if expected is None or expected == version:
+        return None
+    return Rejection(
+        errors.VERSION_MISMATCH, f"The wallet is at version {version}, not at {expected}."
+    )
+
+
+def _remember(case: Case) -> None:
+    """Keep what a `REVERSE` in the same batch would have to know."""
+    outcome = case.outcome
+    if outcome.operation not in _REVERSIBLE or outcome.status != names.APPLIED:
+        return
+    case.member.originals[case.arrival.request_id] = Original(
+        case.arrival.request_id,
+        outcome.operation,
+        case.currency.code,
+        case.wallet.category,
+        outcome.points,
+        outcome.lots,
+        [change for beside in case.beside for change in beside.lots],
+    )
+
+
+def _rejected(arrival: Arrival, rejection: Rejection, now: datetime) -> Outcome:
+    """Return the rejection of a request, which may not even have been readable; not numbered."""
     return Outcome(
-        request_id=request_id,
-        operation=request.operation if request else None,
+        request_id=arrival.request_id,
+        operation=arrival.request.operation if arrival.request else None,
         status=names.REJECTED,
-        event_type=None,
-        sequence=member.sequence,
+        event_type=names.ADJUSTMENT_REJECTED,
+        sequence=0,
         recorded_at=now,
-        request=request,
+        request=arrival.request,
         rejection=rejection,
     )
-
-
-def _expire_due(
-    member: Member, wallet: Wallet, currency: Currency, caused_by: str, now: datetime
-) -> list[Outcome]:
-    changes = wallet.expire_due(now)
-    if not changes:
-        return []
-    _count(member, now)
-    outcome = Outcome(
-        request_id=None,
-        operation=names.EXPIRE,
-        status=names.APPLIED,
-        event_type=names.POINTS_EXPIRED,
-        sequence=member.sequence,
-        recorded_at=now,
-        caused_by=caused_by,
-        points=sum(change.points for change in changes),
-        lots=changes,
-    )
-    outcome.show_wallet(wallet, currency)
-    return [outcome]
-
-
-def _count(member: Member, now: datetime) -> None:
-    member.sequence += 1
-    member.last_recorded_at = now

@@ -9,10 +9,11 @@ from schemas.reading import read_json, write_json
 from schemas.request import AdjustmentRequest
 from worker.domain.decide import decide
 from worker.domain.document import from_document
-from worker.domain.member import Member
+from worker.domain.member import Arrival, Member
+from worker.domain.ordinals import Parking
 
 if TYPE_CHECKING:
-    from worker.domain.outcome import Outcome
+    from worker.domain.outcome import Decision, Outcome, Rejection
     from worker.domain.program import Program
     from worker.domain.wallet import Wallet
 
@@ -46,24 +47,51 @@ class Desk:
 
     def __init__(self, program: Program | None = None, *, now: datetime = NOW) -> None:
         self.program: Program | None = program or programme()
-        self.member = Member("acme", "m")
+        self.member = Member("acme", "m", is_whole=True)
         self.now = now
+        self.parking = Parking()
+        self.publisher: str | None = None
         self.asked = 0
 
-    def outcomes(self, points: object = None, **fields: Any) -> list[Outcome]:
-        """Hand in a request and return all that came of it, its own outcome last."""
+    def decide(
+        self,
+        points: object = None,
+        *,
+        refusal: Rejection | None = None,
+        is_trusted: bool = False,
+        **fields: Any,
+    ) -> Decision:
+        """Hand in a request, or one with a refusal, and return the whole decision."""
         self.asked += 1
         if points is not None:
             fields["points"] = points
-        return decide(self.program, self.member, f"r{self.asked}", request(**fields), self.now)
+        ordinal = fields.get("ordinal")
+        arrival = Arrival(
+            f"r{self.asked}",
+            None if refusal else request(**fields),
+            b"",
+            refusal=refusal,
+            ordinal=ordinal and (fields.get("ordinal_stream", ""), ordinal),
+            publisher=self.publisher,
+            is_trusted=is_trusted,
+        )
+        return decide(self.program, self.member, arrival, self.now, self.parking)
+
+    def outcomes(self, points: object = None, **fields: Any) -> list[Outcome]:
+        """Hand in a request and return all that came of it, in order."""
+        return [step.outcome for step in self.decide(points, **fields).steps]
+
+    def ask(self, points: object = None, **fields: Any) -> Outcome:
+        """Hand in a request and return its own outcome."""
+        return self.decide(points, **fields).own
 
     def adjust(self, points: object, **fields: Any) -> Outcome:
         """Hand in an `ADJUST` and return its own outcome."""
-        return self.outcomes(points, **fields)[-1]
+        return self.ask(points, **fields)
 
     def refusal(self, points: object = None, **fields: Any) -> str | None:
         """Hand in a request and return the key with which it was refused, None if it was not."""
-        rejection = self.outcomes(points, **fields)[-1].rejection
+        rejection = self.ask(points, **fields).rejection
         return rejection.key if rejection else None
 
     @property

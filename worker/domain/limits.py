@@ -1,0 +1,91 @@
+"""Limits: how much one request, one reason and one operator may move, and what the books hold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from schemas import errors, names
+from worker.domain import money
+from worker.domain.member import OperatorDay
+from worker.domain.outcome import Rejection
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from worker.domain.case import Case
+
+_LIMITED: Final = (names.ADJUST, names.SET_BALANCE, names.HOLD, names.CONVERT)
+"""The operations that `points_per_request` is about."""
+
+
+def books(points: int, balance: int, total: int) -> Rejection | None:
+    """Refuse a change that would take a figure beyond what the books can hold."""
+    figures = (abs(points), abs(balance + points), total + max(points, 0))
+    if max(figures) > money.MINOR_UNITS_MAX:
+        return Rejection(
+            errors.LIMIT_EXCEEDED,
+            f"points, balance and total may reach {money.MINOR_UNITS_MAX} minor units at most.",
+        )
+    return None
+
+
+def exceeded(case: Case, points: int, moved: int | None = None) -> Rejection | None:
+    """Refuse to move more points than request, reason or operator may.
+
+    `points` is what is asked for, `moved` what would really move where that is less. The sign
+    does not matter.
+    """
+    program, request = case.program, case.request
+    asked = _amount(case, points)
+    if (
+        program.points_per_request is not None
+        and request.operation in _LIMITED
+        and asked > program.points_per_request
+    ):
+        return _limit(f"One request may move {program.points_per_request} points at most.")
+    if request.reason_code is not None:
+        for reason in program.reason_codes:
+            most = reason.points_max
+            if reason.code == request.reason_code and most is not None and asked > most:
+                return _limit(f"With this reason code {most} points may move at most.")
+    most = program.points_per_operator_per_day
+    key = _operator(case)
+    if most is None or key is None or request.operation == names.HOLD:
+        return None
+    so_far = case.member.operators.get(key, OperatorDay()).points
+    moving = points if moved is None else moved
+    if moving and _amount(case, so_far + abs(moving)) > most:
+        return _limit(f"An operator may move {most} points a day at most.")
+    return None
+
+
+def count(case: Case) -> None:
+    """Count what the case's outcome has moved for its operator, where the programme limits that."""
+    key = _operator(case)
+    if case.program.points_per_operator_per_day is None or key is None or not case.outcome.points:
+        return
+    case.member.operators.setdefault(key, OperatorDay()).points += abs(case.outcome.points)
+
+
+def insufficient(case: Case, points: int, available: int) -> Rejection:
+    """Return the refusal of a debit of more points than there are for it."""
+    decimals = case.currency.decimals
+    return Rejection(
+        errors.INSUFFICIENT_POINTS,
+        f"{money.to_text(points, decimals)} to deduct, "
+        f"{money.to_text(available, decimals)} available.",
+    )
+
+
+def _operator(case: Case) -> tuple[str, str, date] | None:
+    operator = case.request.adjusted_by
+    return (operator, case.currency.code, case.today) if operator else None
+
+
+def _amount(case: Case, minor_units: int) -> Decimal:
+    return Decimal(abs(minor_units)).scaleb(-case.currency.decimals)
+
+
+def _limit(message: str) -> Rejection:
+    return Rejection(errors.LIMIT_EXCEEDED, message)

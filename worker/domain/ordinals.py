@@ -1,0 +1,126 @@
+"""Ordinals: the publishers' own counter per member and stream, and requests that came early.
+
+A request whose number is next is decided at once; one that is early waits for its predecessors,
+up to a time; a number that was used up is taken by nobody else. Numbers are used up by rejections
+as well, so that a faulty request never holds up those after it.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from schemas import errors
+from worker.domain.member import Waiting
+from worker.domain.outcome import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker.domain.member import Arrival, Member, Stream
+
+Turn = Literal["next", "early", "used"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """How long an early request waits for its predecessors, and how many of a member may."""
+
+    wait_seconds: float = 3600
+    per_member_max: int = 1000
+
+
+def turn_of(member: Member, arrival: Arrival) -> Turn | None:
+    """Return whether a request is in its turn, early, or too late; None where it has no number.
+
+    A number that another request waits under is used as well.
+    """
+    if arrival.ordinal is None:
+        return None
+    name, number = arrival.ordinal
+    stream = member.streams.get(name)
+    first = stream.next if stream else 1
+    if number == first:
+        return "next"
+    if number < first or (stream and _is_used(stream, number)):
+        return "used"
+    if any(one.stream == name and one.ordinal == number for one in member.waiting.values()):
+        return "used"
+    return "early"
+
+
+def refusal(turn: Turn | None) -> Rejection | None:
+    """Refuse a number that is used, and one that is early where nothing can wait for its turn."""
+    match turn:
+        case "used":
+            return Rejection(
+                errors.ORDINAL_USED, "Another request has used up this ordinal of the stream."
+            )
+        case "early":
+            return Rejection(
+                errors.ORDINAL_GAP, "Requests with lower ordinals of the stream are missing."
+            )
+    return None
+
+
+def out_of_time(waiting: Waiting) -> Rejection:
+    """Return why a request that has waited too long is refused."""
+    return Rejection(
+        errors.ORDINAL_GAP,
+        f"Requests with lower ordinals than {waiting.ordinal} did not come in time.",
+    )
+
+
+def park(member: Member, arrival: Arrival, now: datetime, parking: Parking) -> Waiting | None:
+    """Let an early request wait; None where too many of the member wait already."""
+    assert arrival.ordinal is not None, "only a request with a number can be early"
+    if len(member.waiting) >= parking.per_member_max:
+        return None
+    name, number = arrival.ordinal
+    try:
+        deadline = now + timedelta(seconds=parking.wait_seconds)
+    except OverflowError:
+        deadline = datetime.max.replace(tzinfo=UTC)
+    member.stream(name)
+    waiting = Waiting(arrival, name, number, deadline)
+    member.waiting[arrival.request_id] = waiting
+    member.falls_due(deadline)
+    return waiting
+
+
+def use_up(member: Member, ordinal: tuple[str, int]) -> None:
+    """Use up a number that is next or early; the next one is the first that nobody has used."""
+    name, number = ordinal
+    stream = member.stream(name)
+    if number == stream.next:
+        stream.next += 1
+        while stream.used and stream.used[0][0] == stream.next:
+            stream.next = stream.used.pop(0)[1] + 1
+        return
+    insort(stream.used, (number, number))
+    at = stream.used.index((number, number))
+    if at + 1 < len(stream.used) and stream.used[at + 1][0] == number + 1:
+        stream.used[at] = (number, stream.used.pop(at + 1)[1])
+    if at and stream.used[at - 1][1] == number - 1:
+        stream.used[at - 1] = (stream.used[at - 1][0], stream.used.pop(at)[1])
+
+
+def released(member: Member, name: str) -> Iterator[Waiting]:
+    """Take out, one after the other, what waited and is next now.
+
+    Whoever iterates uses up the number of each before asking for the next one.
+    """
+    stream = member.streams.get(name)
+    if stream is None or not member.waiting:
+        return
+    by_number = {one.ordinal: one for one in member.waiting.values() if one.stream == name}
+    while (waiting := by_number.get(stream.next)) is not None:
+        # An `EXPIRE` that was released may have refused it meanwhile: then its number is used.
+        del member.waiting[waiting.arrival.request_id]
+        yield waiting
+
+
+def _is_used(stream: Stream, number: int) -> bool:
+    return any(first <= number <= last for first, last in stream.used)
