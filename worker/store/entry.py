@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -14,7 +14,10 @@ class Entry:
     """One stored outcome; the fields are the journal's columns.
 
     `request_id` is the request that caused it and `step` its number among what that caused.
-    `fingerprint` is set for the request's own outcome, the last of its steps.
+    `fingerprint` is set for that request's own outcome alone, which need not be the last step.
+    `subject` is the released request, or the lapsed hold, that the outcome belongs to. `lots` are
+    all changes of lots, each [lot id, points, expires_at, award id, award type, promotion id] in
+    minor units and RFC 3339, where the outcome cannot say them all; else None.
     """
 
     program_id: str
@@ -34,3 +37,5 @@ class Entry:
     fingerprint: bytes | None
     recorded_at: datetime
     outcome: bytes
+    subject: str | None = None
+    lots: list[list[Any]] | None = None

@@ -1,66 +1,34 @@
 """One batch's transaction: what it locks, reads and writes.
 
-The number of round trips does not depend on the size of the batch: every statement takes lists.
+The number of round trips does not depend on the size of the batch: every statement takes lists,
+and what only some batches need is asked only where there is something to ask about.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import fields
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
 from worker.domain.document import from_document
-from worker.domain.member import Member
-from worker.domain.wallet import Lot, Wallet
+from worker.domain.member import Member, OperatorDay
+from worker.store import reading, whole, writing
+from worker.store.early import Early
 from worker.store.entry import Entry
 from worker.store.faults import PassingFault, blamed, translated
-from worker.store.statements import statement
+from worker.store.keys import MemberKey, OperatorKey, RequestKey, WalletKey
+from worker.store.statements import columns, statement
+from worker.store.writing import Stored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from worker.domain.program import Program
+    from worker.store.early import ArrivalOf, EarlyEnd, EarlyRow
 
-_ENTRY_FIELDS = attrgetter(*(field.name for field in fields(Entry)))
-_ENTRY_WIDTH = len(fields(Entry))
-
-
-class MemberKey(NamedTuple):
-    """A member of a programme."""
-
-    program_id: str
-    member_id: str
-
-
-class RequestKey(NamedTuple):
-    """A request: ids are unique per member of a programme."""
-
-    program_id: str
-    member_id: str
-    request_id: str
-
-    @property
-    def member(self) -> MemberKey:
-        """The member that the request is about."""
-        return MemberKey(self.program_id, self.member_id)
-
-
-class WalletKey(NamedTuple):
-    """A wallet of a member."""
-
-    program_id: str
-    member_id: str
-    currency: str
-    category: str
-
-    @property
-    def member(self) -> MemberKey:
-        """The member whose wallet it is."""
-        return MemberKey(self.program_id, self.member_id)
+__all__ = ["Books", "MemberKey", "OperatorKey", "RequestKey", "Transaction", "WalletKey"]
 
 
 class Books:
@@ -88,23 +56,44 @@ class Books:
 
 
 class Transaction:
-    """The statements of one batch, in the order in which they are to be called."""
+    """The statements of one batch, in the order in which they are to be called.
+
+    `members` are always the objects that `lock` returned: what they held when they were read is
+    remembered, and `write` stores what has changed since.
+    """
 
     def __init__(self, connection: asyncpg.Connection, programs: dict[str, Program]) -> None:
         self._connection = connection
         self._programs = programs
+        self._stored: dict[MemberKey, Stored] = {}
+        self._operators: dict[OperatorKey, tuple[OperatorDay, int]] = {}
 
     async def lock(self, keys: Collection[MemberKey]) -> dict[MemberKey, Member]:
-        """Create the members that are new, lock all in key order and return them."""
-        columns = _columns(keys, 2)
-        await self._connection.execute(statement("create_members"), *columns)
-        rows = await self._connection.fetch(statement("lock_members"), *columns)
-        return {
-            MemberKey(program_id, member_id): Member(
-                program_id, member_id, sequence, last_recorded_at, stored_sequence=sequence
+        """Create the members that are new, lock all in key order and return them.
+
+        They come with all that stands in their own row: counter, clock, `status`, `is_enrolled`,
+        `due_at` and `has_streams`.
+        """
+        wanted = columns(keys, 2)
+        await self._connection.execute(statement("create_members"), *wanted)
+        rows = await self._connection.fetch(statement("lock_members"), *wanted)
+        members = {}
+        for program_id, member_id, sequence, last_recorded_at, *rest in rows:
+            due_at, has_streams, status, is_enrolled = rest
+            key = MemberKey(program_id, member_id)
+            members[key] = Member(
+                program_id,
+                member_id,
+                sequence,
+                last_recorded_at,
+                stored_sequence=sequence,
+                status=status,
+                is_enrolled=is_enrolled,
+                due_at=due_at,
+                has_streams=has_streams,
             )
-            for program_id, member_id, sequence, last_recorded_at in rows
-        }
+            self._stored[key] = Stored(sequence, last_recorded_at, due_at, has_streams)
+        return members
 
     async def clock_and_programs(
         self, program_ids: Collection[str]
@@ -133,21 +122,45 @@ class Transaction:
         return row["now"], programs
 
     async def known(self, keys: Collection[RequestKey]) -> dict[RequestKey, list[Entry]]:
-        """Return all that those of the requests have caused that were carried out before."""
-        rows = await self._connection.fetch(statement("read_known"), *_columns(keys, 3))
+        """Return all that those of the requests have caused that were carried out before.
+
+        In the order of their steps. A request's own outcome is the entry with a fingerprint. A
+        request that was early is not among them: see `early`.
+        """
+        rows = await self._connection.fetch(statement("read_known"), *columns(keys, 3))
         known: dict[RequestKey, list[Entry]] = {}
         for row in rows:
             known.setdefault(RequestKey(row[0], row[1], row[2]), []).append(Entry(*row))
         return known
 
+    async def early(
+        self,
+        members: Mapping[MemberKey, Member],
+        requests: Collection[RequestKey],
+        arrival_of: ArrivalOf,
+    ) -> Early:
+        """Read the ordinals: streams and waiting requests into the members that have any.
+
+        Returns what the batch's requests have to do with earlier early ones. `arrival_of` makes
+        the request of a stored row. Members without streams cost nothing, and if none has any, no
+        round trip is made.
+        """
+        having = {key: member for key, member in members.items() if member.has_streams}
+        if not having:
+            return Early()
+        return await reading.early(self._connection, having, requests, arrival_of, self._stored)
+
+    async def known_elsewhere(self, members: Collection[Member]) -> None:
+        """Find out of members whether another programme has enrolled them, or they have points."""
+        if members:
+            await reading.known_elsewhere(self._connection, members)
+
     async def read_wallets(
         self, keys: Collection[WalletKey], members: Mapping[MemberKey, Member]
     ) -> None:
         """Put the wallets that exist into their members, without their lots."""
-        rows = await self._connection.fetch(statement("read_wallets"), *_columns(keys, 4))
-        for row in rows:
-            member = members[MemberKey(row[0], row[1])]
-            member.wallets[row[2], row[3]] = _wallet(row)
+        rows = await self._connection.fetch(statement("read_wallets"), *columns(keys, 4))
+        reading.place_wallets(rows, members)
 
     async def read_lots(
         self,
@@ -159,57 +172,67 @@ class Transaction:
 
         `cover` is in minor units; `times` is each member's time, at which a lot is due or not.
         """
-        columns = _columns(cover, 4)
+        wanted = columns(cover, 4)
         rows = await self._connection.fetch(
             statement("read_lots"),
-            *columns,
+            *wanted,
             list(cover.values()),
             [times[key.member] for key in cover],
         )
-        for row in rows:
-            wallet = members[MemberKey(row[0], row[1])].wallets[row[2], row[3]]
-            lot = Lot(row[5], row[6], row[7], row[4], stored=row[7])
-            wallet.lots.append(lot)
+        reading.place_lots(rows, members)
 
-    async def write(self, entries: Collection[Entry], members: Iterable[Member]) -> None:
-        """Add to the journal, and store what the members' wallets and lots have become."""
-        if not entries:
-            return
-        await self._connection.execute(
-            statement("write_journal"), *_columns(map(_ENTRY_FIELDS, entries), _ENTRY_WIDTH)
-        )
-        changed = [member for member in members if member.sequence != member.stored_sequence]
-        await self._connection.execute(
-            statement("write_members"),
-            *_columns(
-                ((m.program_id, m.member_id, m.sequence, m.last_recorded_at) for m in changed), 4
-            ),
-        )
-        wallets = [
-            ((member.program_id, member.member_id, wallet.currency, wallet.category), wallet)
-            for member in changed
-            for wallet in member.wallets.values()
-            if wallet.version != wallet.stored_version
-        ]
-        await self._connection.execute(
-            statement("write_wallets"),
-            *_columns(((*key, w.balance, w.deficit, w.total, w.version) for key, w in wallets), 8),
-        )
-        lots = [
-            (*key, lot.expires_at, lot.lot_id, lot.points, lot.remaining, lot.stored is None)
-            for key, wallet in wallets
-            for lot in wallet.touched.values()
-            if lot.remaining != (lot.stored or 0)
-        ]
-        await self._connection.execute(statement("write_lots"), *_columns(lots, 9))
+    async def read_whole(
+        self,
+        keys: Collection[MemberKey],
+        named: Mapping[MemberKey, Collection[str]],
+        members: Mapping[MemberKey, Member],
+    ) -> None:
+        """Read all that stands under these members' locks, but for ordinals and days.
 
+        `named` are the ids that requests of the batch give in `reverses` and `hold`: those that
+        are applied changes come into `originals`, those that are holds no longer open into
+        `ended_holds`. Must come before `read_days`, and instead of `read_wallets` and `read_lots`
+        for these members.
+        """
+        if keys:
+            await whole.read(self._connection, keys, named, members, self._stored)
 
-def _wallet(row: asyncpg.Record) -> Wallet:
-    _, _, currency, category, balance, deficit, total, version = row
-    return Wallet(currency, category, balance, deficit, total, version, stored_version=version)
+    async def read_days(
+        self, since: Mapping[WalletKey, date], members: Mapping[MemberKey, Member]
+    ) -> None:
+        """Put into wallets what they earned and spent on each day from `since` on."""
+        if since:
+            await reading.days(self._connection, since, members)
 
+    async def operators(self, keys: Collection[OperatorKey]) -> dict[OperatorKey, OperatorDay]:
+        """Lock the operators' days, in key order, and return what each has moved.
 
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    """Turn rows into the lists, one a column, that the statements take."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(width)]
+        They span members, so all members of the batch must be locked before. `write` stores them.
+        """
+        if not keys:
+            return {}
+        found = await reading.operators(self._connection, keys)
+        self._operators = {key: (day, day.points) for key, day in found.items()}
+        return found
+
+    async def write(
+        self,
+        entries: Collection[Entry],
+        members: Iterable[Member],
+        *,
+        parked: Collection[EarlyRow] = (),
+        ended: Collection[EarlyEnd] = (),
+        readdressed: Mapping[RequestKey, dict[str, Any] | None] | None = None,
+    ) -> None:
+        """Add to the journal, and store what the members have become.
+
+        `parked` are the requests that wait since this batch, `ended` those that were decided with
+        another request, also of those that this batch parked; `readdressed` are waiting requests
+        that were sent again, with the new address.
+        """
+        await writing.books(self._connection, entries, members, self._stored)
+        await writing.early(self._connection, parked, ended, readdressed or {})
+        changed = {
+            key: day for key, (day, before) in self._operators.items() if day.points != before
+        }
+        await writing.operators(self._connection, changed)

@@ -3,7 +3,8 @@
 -- primary key and stops there, so what it costs does not depend on the lots it leaves alone.
 SELECT
     wanted.program_id, wanted.member_id, wanted.currency, wanted.category,
-    nullif(walk.expires_at, 'infinity') AS expires_at, walk.lot_id, walk.points, walk.remaining
+    nullif(walk.expires_at, 'infinity') AS expires_at, walk.lot_id, walk.points, walk.remaining,
+    walk.award_id, walk.award_type, walk.promotion_id
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::timestamptz[])
     AS wanted (program_id, member_id, currency, category, cover, now)
 CROSS JOIN LATERAL (
@@ -11,6 +12,7 @@ CROSS JOIN LATERAL (
         (
             SELECT
                 lot.expires_at, lot.lot_id, lot.points, lot.remaining,
+                lot.award_id, lot.award_type, lot.promotion_id,
                 CASE WHEN lot.expires_at > wanted.now THEN lot.remaining ELSE 0 END::numeric
                     AS covered
             FROM points.lots AS lot
@@ -23,11 +25,14 @@ CROSS JOIN LATERAL (
         UNION ALL
         SELECT
             next.expires_at, next.lot_id, next.points, next.remaining,
+            next.award_id, next.award_type, next.promotion_id,
             walk.covered
             + CASE WHEN next.expires_at > wanted.now THEN next.remaining ELSE 0 END
         FROM walk
         CROSS JOIN LATERAL (
-            SELECT lot.expires_at, lot.lot_id, lot.points, lot.remaining
+            SELECT
+                lot.expires_at, lot.lot_id, lot.points, lot.remaining,
+                lot.award_id, lot.award_type, lot.promotion_id
             FROM points.lots AS lot
             WHERE
                 lot.program_id = wanted.program_id AND lot.member_id = wanted.member_id

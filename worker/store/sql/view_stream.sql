@@ -3,7 +3,7 @@ SELECT
     entry.program_id, entry.member_id, entry.request_id, entry.step, entry.sequence,
     entry.status, entry.event_type, entry.error_key, entry.currency, entry.category,
     entry.points, entry.balance, entry.total, entry.version, entry.fingerprint,
-    entry.recorded_at, entry.outcome
+    entry.recorded_at, entry.outcome, entry.subject, entry.lots
 FROM points.journal AS entry
 WHERE
     entry.program_id = $1 AND entry.member_id = $2

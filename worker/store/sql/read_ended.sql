@@ -1,0 +1,17 @@
+-- Of the requests of the batch, those that once waited and have been decided: all that came with
+-- each of them, in order. It stands under the request that released them.
+SELECT
+    early.request_id AS early_id, early.fingerprint AS early_fingerprint,
+    entry.step = early.ended_step AS is_own,
+    entry.program_id, entry.member_id, entry.request_id, entry.step, entry.sequence,
+    entry.status, entry.event_type, entry.error_key, entry.currency, entry.category,
+    entry.points, entry.balance, entry.total, entry.version, entry.fingerprint,
+    entry.recorded_at, entry.outcome, entry.subject, entry.lots
+FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (program_id, member_id, request_id)
+INNER JOIN points.early_requests AS early USING (program_id, member_id, request_id)
+INNER JOIN points.journal AS entry
+    ON
+        early.program_id = entry.program_id AND early.member_id = entry.member_id
+        AND early.ended_by = entry.request_id
+WHERE entry.subject = early.request_id
+ORDER BY entry.program_id, entry.member_id, entry.request_id, entry.step
