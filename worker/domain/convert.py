@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas import errors, names
-from worker.domain import adjust, checks, hold
+from worker.domain import adjust, limits
 from worker.domain.outcome import Outcome, Rejection
 from worker.domain.wallet import UNLABELLED
 
@@ -26,10 +26,14 @@ def convert(case: Case) -> Rejection | None:
     """
     regular = case.member.wallet(case.wallet.currency, names.REGULAR)
     points = case.wallet.available if case.asked is None else case.asked
-    if rejection := checks.limits(points, regular.balance, regular.total):
-        return rejection
+    if points > 0:
+        rejection = limits.books(points, regular.balance, regular.total) or limits.exceeded(
+            case, points
+        )
+        if rejection:
+            return rejection
     if points <= 0 or points > case.wallet.available:
-        return hold.insufficient(case, max(points, 0), case.wallet.available)
+        return limits.insufficient(case, max(points, 0), case.wallet.available)
     try:
         expires_at = adjust.credit_expiry(case.program, case.currency, case.request, case.now)
     except OverflowError:
@@ -38,7 +42,8 @@ def convert(case: Case) -> Rejection | None:
     case.outcome.points = -points
     case.outcome.event_type = names.POINTS_CONVERTED
     lots = regular.credit(points, case.next_sequence, expires_at, _label(case.outcome.lots))
-    case.member.falls_due(expires_at)
+    if lots:
+        case.member.falls_due(expires_at)
     note_regular_side(case, regular, points, lots).expires_at = expires_at
     return None
 

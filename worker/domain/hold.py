@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from schemas import errors, names
-from worker.domain import checks, money
+from worker.domain import caps, limits
 from worker.domain.member import Hold
 from worker.domain.outcome import Outcome, Rejection
 
@@ -32,13 +32,15 @@ def hold(case: Case) -> Rejection | None:
     points, wallet = case.asked, case.wallet
     assert points is not None, "the schema requires points for HOLD"
     assert case.request.ttl_seconds is not None, "the schema has a default for it"
-    # What is held counts as little as a debit of it all would: both must stay writable.
-    if rejection := checks.limits(wallet.held + points, 0, 0) or checks.limits(
-        -points, wallet.available, 0
-    ):
+    rejection = (
+        limits.books(wallet.held + points, 0, 0)
+        or limits.books(-points, wallet.available, 0)
+        or limits.exceeded(case, points)
+    )
+    if rejection:
         return rejection
     if points > wallet.available and not case.may_owe:
-        return insufficient(case, points, wallet.available)
+        return limits.insufficient(case, points, wallet.available)
     try:
         lapses_at = case.now + timedelta(seconds=case.request.ttl_seconds)
     except OverflowError:
@@ -62,9 +64,11 @@ def capture(case: Case) -> Rejection | None:
     if isinstance(held, Rejection):
         return held
     points = held.points if case.asked is None else case.asked
+    if rejection := limits.exceeded(case, points) or caps.overspent(case, points):
+        return rejection
     most = min(held.points, case.wallet.balance)
     if points > most:
-        return insufficient(case, points, most)
+        return limits.insufficient(case, points, most)
     _end(case.member, case.wallet, held)
     case.outcome.lots = case.wallet.debit(points)
     case.outcome.points = -points
@@ -98,16 +102,6 @@ def lapse_due(
     ]
     due.sort(key=lambda held: (held.lapses_at, held.hold_id))
     return [(held, _lapse(program, member, wallet, held, caused_by, now)) for held in due]
-
-
-def insufficient(case: Case, points: int, available: int) -> Rejection:
-    """Return the refusal of a debit of more points than there are for it."""
-    decimals = case.currency.decimals
-    return Rejection(
-        errors.INSUFFICIENT_POINTS,
-        f"{money.to_text(points, decimals)} to deduct, "
-        f"{money.to_text(available, decimals)} available.",
-    )
 
 
 def _lapse(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas import errors, names
-from worker.domain import adjust, checks, convert, hold, money
+from worker.domain import adjust, convert, limits, money
 from worker.domain.outcome import Rejection
 from worker.domain.wallet import LotChange
 
@@ -56,7 +56,10 @@ def reverse(case: Case) -> Rejection | None:
 
 
 def _undo_credit(case: Case, original: Original, points: int) -> Rejection | None:
-    if rejection := _check_taking(case, case.wallet, original, original.lots, points):
+    rejection = limits.exceeded(case, points) or _check_taking(
+        case, case.wallet, original, original.lots, points
+    )
+    if rejection:
         return rejection
     case.outcome.lots = _take(case.wallet, original.lots, points)
     case.outcome.points = -points
@@ -76,11 +79,11 @@ def _undo_debit(case: Case, original: Original, points: int) -> Rejection | None
 def _undo_conversion(case: Case, original: Original, points: int) -> Rejection | None:
     """Take the points out of the `REGULAR` wallet again, then put them back."""
     regular = case.member.wallet(original.currency, names.REGULAR)
-    if rejection := _check_taking(case, regular, original, original.converted_lots, points):
-        return rejection
     back = _coming_back(case, original, points)
     if isinstance(back, Rejection):
         return back
+    if rejection := _check_taking(case, regular, original, original.converted_lots, points):
+        return rejection
     lots = _take(regular, original.converted_lots, points)
     convert.note_regular_side(case, regular, -points, lots)
     _give_back(case, back)
@@ -96,13 +99,13 @@ def _check_taking(
     What the credit had paid off a deficit with may be owed again by anybody. That part is undone
     last: had the credit been smaller, it would have made a smaller lot first.
     """
-    if rejection := checks.limits(-points, wallet.balance, 0):
+    if rejection := limits.books(-points, wallet.balance, 0):
         return rejection
     in_lots = sum(change.points for change in made)
     start, end = original.reversed, original.reversed + points
     from_lots = _overlap(start, end, 0, in_lots)
     if from_lots > max(wallet.available, 0) and not case.may_owe:
-        return hold.insufficient(case, points, points - from_lots + wallet.available)
+        return limits.insufficient(case, points, points - from_lots + wallet.available)
     return None
 
 
@@ -137,7 +140,10 @@ def _coming_back(case: Case, original: Original, points: int) -> _Back | Rejecti
         elif part:
             parts.append(LotChange(change.lot_id, part, change.expires_at, change.label))
     # The points were counted as earned before: the lifetime total stays.
-    if rejection := checks.limits(points - expired, case.wallet.balance, 0):
+    rejection = limits.books(points - expired, case.wallet.balance, 0) or limits.exceeded(
+        case, points, points - expired
+    )
+    if rejection:
         return rejection
     expires_at = None
     if owed > case.wallet.deficit:
