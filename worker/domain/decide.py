@@ -70,7 +70,8 @@ def decide(
         sitting.take(arrival)
     else:
         is_early = ordinals.turn_of(member, arrival) == "early"
-        if is_early and checks.payload(program, arrival) is None:
+        # In a programme that does not exist nothing waits: no `EXPIRE` could end it.
+        if is_early and program is not None and checks.payload(program, arrival) is None:
             decision.parked = ordinals.park(member, arrival, now, parking)
             if decision.parked:
                 return decision
@@ -205,7 +206,7 @@ class _Sitting:
         if request.operation != names.EXPIRE:
             wallets = [wallet]
             original = member.originals.get(request.reverses or "")
-            if original is not None and original.operation == names.CONVERT:
+            if names.CONVERT in (request.operation, original and original.operation):
                 wallets.append(member.wallet(wallet.currency, names.REGULAR))
             return expire.due(program, member, wallets, request_id, now)
         steps = expire.due(program, member, expire.wallets_of(program, member), request_id, now)
