@@ -9,8 +9,9 @@ import pytest
 
 from tests.unit.domain.desk import NOW, Desk, custom, in_currency, moment, programme, request
 from worker.domain.decide import conflict
+from worker.domain.member import Arrival
 from worker.domain.money import MINOR_UNITS_MAX
-from worker.domain.outcome import Rejection
+from worker.domain.outcome import Rejection, Step
 from worker.domain.wallet import LotChange
 
 MOST = MINOR_UNITS_MAX
@@ -215,7 +216,7 @@ def test_a_credit_that_a_rule_takes_beyond_the_calendar_is_refused_and_changes_n
 
 def test_every_stored_outcome_takes_the_members_next_sequence_and_its_time() -> None:
     desk = Desk()
-    for points, fields in ((5, {}), (0, {}), (-9, {}), (1, {"dry_run": True}), (-1, {})):
+    for points, fields in ((5, {}), (0, {}), (-9, {}), (1, {"currency": "pearls"}), (-1, {})):
         desk.now += timedelta(seconds=1)
         assert desk.adjust(points, **fields).sequence == desk.asked
         assert (desk.member.sequence, desk.member.last_recorded_at) == (desk.asked, desk.now)
@@ -224,9 +225,91 @@ def test_every_stored_outcome_takes_the_members_next_sequence_and_its_time() -> 
 def test_a_conflict_takes_no_sequence_makes_no_event_and_changes_nothing() -> None:
     desk = Desk()
     desk.adjust(5)
-    answer = conflict(desk.member, "r1", request(points=6), NOW + timedelta(days=1))
+    arrival = Arrival("r1", request(points=6), b"")
+    decision = conflict(desk.member, arrival, NOW + timedelta(days=1))
+    assert (decision.is_stored, decision.steps) == (False, [Step(decision.own, arrival)])
+    answer = decision.own
     assert answer.rejection is not None
     assert (answer.status, answer.rejection.key) == ("REJECTED", "request_id_conflict")
     assert (answer.event_type, answer.sequence, answer.points) == (None, 1, 0)
     assert (desk.member.sequence, desk.member.last_recorded_at) == (1, NOW)
-    assert conflict(desk.member, "r1", None, NOW).operation is None
+    unread = Arrival("r1", None, b"", refusal=Rejection("malformed_json", "It is not JSON."))
+    assert conflict(desk.member, unread, NOW).own.operation is None
+
+
+def test_a_request_is_carried_out_only_at_the_version_it_expects() -> None:
+    desk = Desk()
+    assert desk.adjust(5, expected_version=0).version == 1
+    outcome = desk.adjust(5, expected_version=0)
+    assert outcome.rejection == Rejection(
+        "version_mismatch", "The wallet is at version 1, not at 0."
+    )
+    assert (outcome.balance, outcome.version, outcome.sequence) == (5, 1, 2)
+    assert desk.adjust(5, expected_version=1).version == 2
+
+
+def test_the_version_is_looked_at_after_what_is_due_has_happened() -> None:
+    desk = Desk()
+    desk.adjust(5, **custom("2026-01-20"))
+    desk.now += timedelta(days=30)
+    assert desk.refusal(1, expected_version=1) == "version_mismatch"
+    assert desk.adjust(1, expected_version=2).version == 3
+
+
+def test_a_new_lot_that_expires_moves_up_when_the_member_falls_due() -> None:
+    desk = Desk()
+    desk.adjust(5)
+    assert desk.member.due_at is None
+    desk.adjust(5, **custom("2026-02-20"))
+    desk.adjust(5, **custom("2026-01-20"))
+    assert desk.member.due_at == moment("2026-01-21T00:00:00Z")
+    desk.now = moment("2026-01-21T00:00:00Z")
+    desk.adjust(1)
+    assert desk.member.due_at == moment("2026-02-21T00:00:00Z")
+
+
+def test_the_lapse_of_a_hold_comes_after_points_that_fell_due_and_before_the_request() -> None:
+    desk = Desk()
+    desk.adjust(10, **custom("2026-01-20"))
+    desk.adjust(20)
+    desk.decide(8, operation="HOLD", ttl_seconds=60)
+    desk.decide(4, operation="HOLD", ttl_seconds=30)
+    desk.now += timedelta(days=30)
+    steps = desk.decide(-20).steps
+    assert [
+        (step.outcome.request_id, step.outcome.operation, step.outcome.caused_by, step.subject)
+        for step in steps
+    ] == [
+        (None, "EXPIRE", "r5", None),
+        ("r4", "RELEASE", "r5", "r4"),
+        ("r3", "RELEASE", "r5", "r3"),
+        ("r5", "ADJUST", None, None),
+    ]
+    assert [step.outcome.sequence for step in steps] == [5, 6, 7, 8]
+    assert [step.outcome.version for step in steps] == [5, 6, 7, 8]
+    assert [step.outcome.available for step in steps] == [8, 12, 20, 0]
+    assert [step.arrival is not None for step in steps] == [False, False, False, True]
+
+
+def test_undoing_a_conversion_lets_fall_due_what_is_due_in_both_wallets() -> None:
+    desk = Desk()
+    desk.adjust(10, category="PROMISED", **custom("2026-02-20"))
+    desk.adjust(5, category="PROMISED", **custom("2026-01-18"))
+    desk.adjust(7, **custom("2026-01-18"))
+    desk.decide(operation="CONVERT", category="PROMISED", points=8)
+    desk.adjust(1, category="PROMISED", **custom("2026-01-19"))
+    desk.now += timedelta(days=10)
+    outcomes = desk.outcomes(operation="REVERSE", reverses="r4", points=3)
+    assert [(one.operation, one.category, one.points) for one in outcomes] == [
+        ("EXPIRE", "PROMISED", -1),
+        ("EXPIRE", "REGULAR", -7),
+        ("REVERSE", "REGULAR", -3),
+        ("REVERSE", "PROMISED", 3),
+    ]
+
+
+def test_a_request_may_be_undone_by_the_next_one_in_the_same_batch() -> None:
+    desk = Desk()
+    desk.adjust(10)
+    assert desk.ask(operation="REVERSE", reverses="r1").balance == 0
+    assert desk.refusal(operation="REVERSE", reverses="r2") == "unknown_request"
