@@ -128,8 +128,9 @@ def test_of_two_faults_the_first_of_the_contract_is_told(first: str, second: str
 
 
 def test_a_request_with_every_fault_at_once_is_told_them_one_by_one() -> None:
-    # A member who is known elsewhere is not unknown.
-    faults = [key for key in FAULTS if key not in REFERRING | DEBITS | {"member_not_found"}]
+    # A member who is known elsewhere is not unknown, and a reason code is a reason.
+    others = REFERRING | DEBITS | {"member_not_found", "reason_required"}
+    faults = [key for key in FAULTS if key not in others]
     told: list[str | None] = []
     left = faults.copy()
     while left:
