@@ -98,7 +98,7 @@ def from_document(program_id: str, version: int, document: Mapping[str, Any]) ->
         points_per_request=_decimal(limits.limit("points_per_request")),
         points_per_operator_per_day=_decimal(limits.limit("points_per_operator_per_day")),
         promotions=tuple(map(_promotion, table.tables("promotions", "id", "identifier"))),
-        reactors=tuple(map(_reactor, table.tables("reactors", "event_type"))),
+        reactors=tuple(map(_reactor, table.tables("reactors"))),
         publishers=tuple(map(_publisher, table.tables("publishers", "user_id"))),
         mastercard=_dialects(table.table("dialects")),
     )
