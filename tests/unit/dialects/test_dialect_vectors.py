@@ -1,0 +1,48 @@
+"""Every vector of the vendors' documents, through dialect and rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dialect_vectors import VECTORS, Vector
+from tests.unit.dialects.counter import Counter, arrive, program_of
+from worker.dialects import DIALECTS
+from worker.dialects.dialect import Undeliverable
+
+MEMBER_ID = "10054321"
+
+_STORED = [vector for vector in VECTORS if vector.letter is None]
+_LETTERS = [vector for vector in VECTORS if vector.letter is not None]
+
+
+def _names(vectors: list[Vector]) -> list[str]:
+    return [f"{vector.dialect}: {vector.name}" for vector in vectors]
+
+
+@pytest.mark.parametrize("vector", _STORED, ids=_names(_STORED))
+def test_a_vendors_request_gets_the_vendors_reply(vector: Vector) -> None:
+    vector = vector.for_member(MEMBER_ID)
+    counter = Counter(vector.program_id, MEMBER_ID, program_of(vector.programme))
+    for fields in vector.setup:
+        assert counter.ask(fields).status == "APPLIED"
+    reply = counter.send(vector.dialect, vector.body, vector.headers)
+    assert reply == vector.reply
+
+
+@pytest.mark.parametrize("vector", _LETTERS, ids=_names(_LETTERS))
+def test_a_message_of_nobody_gets_the_vendors_error(vector: Vector) -> None:
+    dialect = DIALECTS[vector.dialect]
+    try:
+        inbound = dialect.read(arrive(vector.body), vector.headers, "r")
+    except Undeliverable as fault:
+        key, context, message, details = fault.key, {}, fault.message, fault.details
+    else:
+        assert inbound.member_id is None, "only an identifier can belong to nobody"
+        key, context, message, details = "member_not_found", inbound.context, "of nobody", ()
+    assert key == vector.letter
+    assert dialect.error(key, message, context, details) == vector.reply
+
+
+def test_names_are_unique() -> None:
+    names = [(vector.dialect, vector.name) for vector in VECTORS]
+    assert len(set(names)) == len(names)
