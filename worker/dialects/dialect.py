@@ -164,17 +164,21 @@ class Faults:
             return None
         return amount
 
+    def listed(self) -> list[Detail]:
+        """Return what was found, at most 50 faults and then how many more there are."""
+        listed = self.details[:FAULTS_LISTED_MAX]
+        if more := len(self.details) - len(listed):
+            rule = f"has {more} more faults"
+            listed.append({"field": "body", "rule": rule, "got": "more than listed"})
+        return listed
+
     def refuse(self) -> None:
         """Raise Refused with `invalid_payload` if anything was found."""
         if not self.details:
             return
         first = self.details[0]
-        listed = self.details[:FAULTS_LISTED_MAX]
-        if more := len(self.details) - len(listed):
-            rule = f"has {more} more faults"
-            listed.append({"field": "body", "rule": rule, "got": "more than listed"})
         raise Refused(
-            Rejection(errors.INVALID_PAYLOAD, f"{first['field']} {first['rule']}.", listed)
+            Rejection(errors.INVALID_PAYLOAD, f"{first['field']} {first['rule']}.", self.listed())
         )
 
 
