@@ -21,6 +21,7 @@ from schemas.names import (
     ORIGINAL_QUEUE_HEADER,
     ORIGINAL_ROUTING_KEY_HEADER,
     ORIGINAL_USER_ID_HEADER,
+    WORKERS_HEADERS,
 )
 from schemas.topology import adjustments_exchange, dead
 from worker.broker.client import publish_once
@@ -119,10 +120,14 @@ def _as_first_published(letter: DeadLetter, prefix: str, user: str) -> Publicati
         for key, value in delivery.headers.items()
         if key not in _DEATH_HEADERS and not key.startswith(_BROKER_HEADERS)
     }
-    # Only what the worker itself wrote tells who published first. In a letter that the broker
-    # made, the header is the publisher's own claim, and the property is what was checked.
-    is_ours = delivery.user_id == user
-    first_user = delivery.headers.get(ORIGINAL_USER_ID_HEADER) if is_ours else delivery.user_id
+    # Only what the worker itself wrote tells who published first, and how it is to be read. In a
+    # letter that the broker made, such headers are the publisher's own claims, and the property
+    # is what was checked: "" for nobody, since what has no header counts as the worker's own.
+    if delivery.user_id == user:
+        first_user = delivery.headers.get(ORIGINAL_USER_ID_HEADER)
+    else:
+        first_user = delivery.user_id or ""
+        headers = {key: value for key, value in headers.items() if key not in WORKERS_HEADERS}
     if first_user is not None:
         headers[ORIGINAL_USER_ID_HEADER] = first_user
     exchange = adjustments_exchange(prefix)

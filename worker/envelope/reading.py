@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import ValidationError
 
-from schemas import errors, names
+from schemas import errors, fields, names, text
 from schemas.faults import faults
 from schemas.identity import identity
 from schemas.reading import Unreadable, read_json
 from schemas.request import AdjustmentRequest, canonical
 from schemas.topology import bucket_key, bucket_of
+from worker.domain.member import Arrival
 from worker.domain.outcome import Rejection
-from worker.store.transaction import RequestKey
+from worker.envelope.replies import Address, address_of
+from worker.store.keys import RequestKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from worker.broker import Delivery
+    from worker.store.early import EarlyRow
 
 PRIORITY_MAX: Final = 4
 
@@ -31,16 +35,22 @@ _UNREAD_BYTES: Final = 16 * 1024 * 1024
 # The first byte of a fingerprint says what it was made of.
 _OF_THE_BODY: Final = b"\x00"
 _OF_THE_REQUEST: Final = b"\x01"
+_OF_THE_VENDORS_MESSAGE: Final = b"\x02"
+_DIGEST_LENGTH: Final = 2 * sha256().digest_size
+
+_STREAM_BYTES_MAX: Final = 64
 
 _SUPPORTED_CONTENT_TYPES = frozenset({None, "", names.JSON_CONTENT_TYPE})
+_REQUEST_TYPES = frozenset({None, "", names.REQUEST_TYPE})
 
 
 @dataclass(slots=True)
 class Letter:
-    """Why a message becomes a dead letter."""
+    """Why a message becomes a dead letter; `details` are for the reply alone."""
 
     key: str
     message: str
+    details: Sequence[dict[str, Any]] = ()
 
 
 KILLER: Final = Letter(
@@ -55,14 +65,34 @@ class Reading:
     `key` is None where its programme, member and request ids cannot be read: then there is a
     `letter`. With a key there is either a `request`, or a `refusal` that will be stored as the
     request's outcome; a `letter` beside it says that the message is dead-lettered as well.
+    `ordinal`, `publisher` and `is_trusted` are what `Arrival` says of them.
     """
 
     delivery: Delivery
+    address: Address
     key: RequestKey | None = None
     request: AdjustmentRequest | None = None
     refusal: Rejection | None = None
     letter: Letter | None = None
     fingerprint: bytes = b""
+    ordinal: tuple[str, int] | None = None
+    publisher: str | None = None
+    is_trusted: bool = False
+
+    @property
+    def arrival(self) -> Arrival:
+        """The request as the rules see it; there is none where there is no key."""
+        assert self.key is not None, "a message without ids is no request"
+        return Arrival(
+            self.key.request_id,
+            None if self.refusal else self.request,
+            self.fingerprint,
+            self.refusal,
+            self.ordinal,
+            self.publisher,
+            self.is_trusted,
+            self.address,
+        )
 
     def has_fingerprint(self, fingerprint: bytes) -> bool:
         """Tell whether a stored fingerprint is that of this request's content.
@@ -93,7 +123,9 @@ class Reader:
         all the same, unless the body is far too large: where they can be read, its refusal will be
         stored.
         """
-        reading = Reading(delivery, letter=self._unusable(delivery))
+        reading = Reading(
+            delivery, address_of(delivery, self._user), letter=self.unusable(delivery)
+        )
         if len(delivery.body) > self._ids_bytes_max:
             return reading, None
         try:
@@ -127,18 +159,26 @@ class Reader:
                 f" {delivery.queue}",
             )
             return reading
+        self._read_publisher(reading)
         if is_condemned:
+            # It keeps no ordinal: what waits behind it may be what kills, and must not be released.
             reading.letter = KILLER
+        else:
+            reading.ordinal = _ordinal(document)
         if is_condemned or len(delivery.body) > self._body_bytes_max:
             reading.fingerprint = _of_the_body(delivery.body)
         else:
             self._validate(reading, document)
+        if delivery.user_id == self._user:
+            _heed_the_door(reading)
         if reading.letter is not None:
             reading.refusal = Rejection(reading.letter.key, f"{reading.letter.message}.")
         return reading
 
-    def _unusable(self, delivery: Delivery) -> Letter | None:
-        """Tell what is wrong with a message before its body is looked at."""
+    def unusable(
+        self, delivery: Delivery, types: Collection[str | None] = _REQUEST_TYPES
+    ) -> Letter | None:
+        """Tell what is wrong with a message of one of these types before its body is looked at."""
         content_type = delivery.content_type
         if content_type not in _SUPPORTED_CONTENT_TYPES:
             media_type = str(content_type).partition(";")[0].strip().lower()
@@ -147,7 +187,7 @@ class Reader:
                     errors.UNSUPPORTED_CONTENT_TYPE,
                     f"content_type must be {names.JSON_CONTENT_TYPE}",
                 )
-        if delivery.type not in {None, "", names.REQUEST_TYPE}:
+        if delivery.type not in types:
             return Letter(errors.UNKNOWN_TYPE, f"type must be {names.REQUEST_TYPE}")
         if len(delivery.body) > self._body_bytes_max:
             return Letter(
@@ -155,6 +195,19 @@ class Reader:
                 f"the body has {len(delivery.body)} bytes; {self._body_bytes_max} is the most",
             )
         return None
+
+    def _read_publisher(self, reading: Reading) -> None:
+        """Find out on whose behalf the request comes.
+
+        The worker's own requests are trusted. What it passes on names whom the broker had checked.
+        """
+        delivery = reading.delivery
+        if delivery.user_id != self._user:
+            reading.publisher = delivery.user_id or None
+        elif (first := delivery.headers.get(names.ORIGINAL_USER_ID_HEADER)) is not None:
+            reading.publisher = str(first) or None
+        else:
+            reading.publisher, reading.is_trusted = self._user, True
 
     def _validate(self, reading: Reading, document: object) -> None:
         try:
@@ -180,6 +233,56 @@ class Reader:
         else:
             field = "expiration" if delivery.expiration is not None else "priority"
         return refused_property(field)
+
+
+def early_arrival(row: EarlyRow) -> Arrival:
+    """Return a request that waited, as it reached its member, from what was kept of it.
+
+    One that cannot be read any more, since its member was erased or the contract was changed, is
+    refused.
+    """
+    request, refusal = None, None
+    try:
+        request = AdjustmentRequest.model_validate(read_json(row.body or b""))
+    except (Unreadable, ValidationError):
+        refusal = Rejection(errors.INVALID_PAYLOAD, "What waited cannot be read any more.")
+    return Arrival(
+        row.key.request_id,
+        request,
+        row.fingerprint,
+        refusal,
+        (row.stream, row.ordinal),
+        row.publisher,
+        row.is_trusted,
+        Address.from_json(row.address),
+    )
+
+
+def _ordinal(document: object) -> tuple[str, int] | None:
+    """Return the stream and number of a request, also of one that is otherwise wrong."""
+    if not isinstance(document, dict):
+        return None
+    number, stream = document.get("ordinal"), document.get("ordinal_stream")
+    if type(number) is not int or not 1 <= number <= fields.COUNTER_MAX:
+        return None
+    if stream is None:
+        return "", number
+    return (stream, number) if text.is_text(stream, 1, _STREAM_BYTES_MAX) else None
+
+
+def _heed_the_door(reading: Reading) -> None:
+    """Take over what the door says of a vendor's message that it made the request of."""
+    headers = reading.delivery.headers
+    digest = headers.get(names.CONTENT_DIGEST_HEADER)
+    if isinstance(digest, str) and len(digest) == _DIGEST_LENGTH:
+        with suppress(ValueError):
+            reading.fingerprint = _OF_THE_VENDORS_MESSAGE + bytes.fromhex(digest)
+    refusal = headers.get(names.REFUSAL_HEADER)
+    if isinstance(refusal, str):
+        with suppress(Unreadable, KeyError, TypeError):
+            found = cast("dict[str, Any]", read_json(refusal.encode("utf-8", "surrogateescape")))
+            if found["key"] in errors.ERRORS:
+                reading.refusal = Rejection(found["key"], found["message"], found["details"])
 
 
 def _of_the_body(body: bytes) -> bytes:

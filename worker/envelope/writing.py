@@ -1,4 +1,4 @@
-"""Writes what the worker sends: outcomes, their events and replies, and dead letters.
+"""Writes what the worker sends: outcomes, their events, and dead letters.
 
 Outcomes and events are written by hand and not by their models: these bytes are stored, repeated
 and published for every request. Tests hold them to the models of `schemas`.
@@ -23,7 +23,7 @@ from worker.domain.money import to_text
 from worker.store.entry import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from worker.broker import Delivery
     from worker.domain.outcome import Outcome
@@ -39,8 +39,18 @@ _NOT_PASSED_ON: Final = frozenset(
 )
 
 
-def entry_of(outcome: Outcome, key: RequestKey, step: int, fingerprint: bytes | None) -> Entry:
-    """Return the journal's entry for an outcome; `key` is the request that caused it."""
+def entry_of(
+    outcome: Outcome,
+    key: RequestKey,
+    step: int,
+    fingerprint: bytes | None,
+    subject: str | None = None,
+) -> Entry:
+    """Return the journal's entry for an outcome; `key` is the request that caused it.
+
+    `subject` is the released request or lapsed hold that it belongs to, None for the request
+    itself. The changes of lots stand beside the answer where it does not tell them whole.
+    """
     return Entry(
         program_id=key.program_id,
         member_id=key.member_id,
@@ -59,6 +69,8 @@ def entry_of(outcome: Outcome, key: RequestKey, step: int, fingerprint: bytes | 
         fingerprint=fingerprint,
         recorded_at=outcome.recorded_at,
         outcome=outcome_bytes(outcome, key.program_id, key.member_id),
+        subject=subject,
+        lots=_untold(outcome.lots),
     )
 
 
@@ -77,7 +89,7 @@ def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
         "category": outcome.category or (request.category if request else None),
         "requested": _requested(outcome, decimals),
         "points": to_text(outcome.points, decimals),
-        "forfeited": to_text(0, decimals),
+        "forfeited": to_text(outcome.forfeited, decimals),
         "balance": _amount(outcome.balance, decimals),
         "available": _amount(outcome.available, decimals),
         "total": _amount(outcome.total, decimals),
@@ -99,7 +111,7 @@ def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
         "recorded_at": utc_text(outcome.recorded_at),
         "caused_by": outcome.caused_by,
         "error": None,
-        "warnings": [names.LOTS_TRUNCATED] if len(lots) > names.LOTS_LISTED_MAX else [],
+        "warnings": _warnings(outcome),
     }
     if request is not None:
         document["reason"] = request.reason
@@ -170,38 +182,35 @@ def event_id_of(entry: Entry) -> str:
 
     No string of the contract holds a control character, so U+001F keeps the parts apart.
     """
-    name = "\x1f".join(
-        (
-            entry.program_id,
-            entry.member_id,
-            entry.request_id,
-            entry.event_type or "",
-            entry.currency or "",
-            entry.category or "",
-        )
-    )
+    parts = [
+        entry.program_id,
+        entry.member_id,
+        entry.request_id,
+        entry.event_type or "",
+        entry.currency or "",
+        entry.category or "",
+    ]
+    if entry.subject is not None:
+        parts.append(entry.subject)
+    name = "\x1f".join(parts)
     digest = sha1(_EVENT_NAMESPACE + name.encode(), usedforsecurity=False).digest()
     return str(UUID(bytes=digest[:16], version=5))
-
-
-def reply(outcome: bytes, delivery: Delivery) -> Publication:
-    """Return the answer to whoever sent the delivery, who must have said where it goes."""
-    return _reply(outcome, names.RESULT_TYPE, delivery)
 
 
 def passed_on_headers(delivery: Delivery, user: str) -> dict[str, object]:
     """Return the headers with which a message of another publisher goes on.
 
-    They name the user whom the broker checked when it was first published; only what the worker's
-    own user sent is believed about that.
+    They name the user whom the broker checked when it was first published, "" where there was
+    none: what goes on as the worker's own would be trusted otherwise. What only the worker may
+    say is left out of anybody else's.
     """
     headers = {
         name: value for name, value in delivery.headers.items() if name not in _NOT_PASSED_ON
     }
     if delivery.user_id != user:
-        headers.pop(names.ORIGINAL_USER_ID_HEADER, None)
-        if delivery.user_id:
-            headers[names.ORIGINAL_USER_ID_HEADER] = delivery.user_id
+        for name in names.WORKERS_HEADERS:
+            headers.pop(name, None)
+        headers[names.ORIGINAL_USER_ID_HEADER] = delivery.user_id or ""
     return headers
 
 
@@ -222,17 +231,6 @@ def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> P
     return passed_on(delivery, dead(prefix), letter.key, user=user, headers=headers)
 
 
-def error_reply(delivery: Delivery, letter: Letter) -> Publication:
-    """Return the answer to a message that was not understood and has no outcome."""
-    error = {
-        "code": errors.ERRORS[letter.key],
-        "key": letter.key,
-        "message": letter.message,
-        "details": [],
-    }
-    return _reply(orjson.dumps({"error": error}), names.ERROR_TYPE, delivery)
-
-
 def kinds(publications: Iterable[Publication]) -> Counter[str]:
     """Count what is published by kind: event, reply, dead_letter, forward."""
     return Counter(_kind(publication.exchange) for publication in publications)
@@ -244,22 +242,6 @@ def _kind(exchange: str) -> str:
     if exchange.endswith(names.EVENTS_SUFFIX):
         return "event"
     return "dead_letter" if exchange.endswith(names.DEAD_SUFFIX) else "forward"
-
-
-def _reply(body: bytes, type_: str, delivery: Delivery) -> Publication:
-    assert delivery.reply_to, "a reply needs an address"
-    traceparent = delivery.headers.get(names.TRACEPARENT_HEADER)
-    return Publication(
-        exchange="",
-        routing_key=delivery.reply_to,
-        body=body,
-        must_be_taken=False,
-        mandatory=True,
-        content_type=names.JSON_CONTENT_TYPE,
-        type=type_,
-        correlation_id=delivery.correlation_id or delivery.message_id,
-        headers={names.TRACEPARENT_HEADER: traceparent} if isinstance(traceparent, str) else None,
-    )
 
 
 def _requested(outcome: Outcome, decimals: int) -> str | None:
@@ -276,11 +258,29 @@ def _amount(minor_units: int | None, decimals: int) -> str | None:
 
 
 def _lot(change: LotChange, decimals: int) -> dict[str, Any]:
-    return {
+    lot = {
         "lot_id": str(change.lot_id),
         "points": to_text(change.points, decimals),
         "expires_at": _time(change.expires_at),
     }
+    if change.label.award_id is not None:
+        lot["award_id"] = change.label.award_id
+    if change.label.promotion_id is not None:
+        lot["promotion_id"] = change.label.promotion_id
+    return lot
+
+
+def _warnings(outcome: Outcome) -> list[str]:
+    if len(outcome.lots) <= names.LOTS_LISTED_MAX:
+        return outcome.warnings
+    return [*outcome.warnings, names.LOTS_TRUNCATED]
+
+
+def _untold(lots: Sequence[LotChange]) -> list[list[Any]] | None:
+    """Return all changes of lots where the answer leaves some out or cannot say all of them."""
+    if len(lots) <= names.LOTS_LISTED_MAX and all(lot.label.award_type is None for lot in lots):
+        return None
+    return [[lot.lot_id, lot.points, _time(lot.expires_at), *lot.label] for lot in lots]
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -129,6 +129,7 @@ class Lane:
             applied=sum(n for (status, *_), n in applied.outcomes.items() if status == "APPLIED"),
             rejected=sum(n for (status, *_), n in applied.outcomes.items() if status == "REJECTED"),
             duplicates=applied.duplicates,
+            parked=applied.parked,
             dead_letters=applied.letters.total(),
             published=report.confirmed,
             replies_given_up=report.replies_given_up,
@@ -141,7 +142,7 @@ class Lane:
                 lane=self._name,
                 program_id=entry.program_id,
                 member_id=entry.member_id,
-                request_id=entry.request_id,
+                request_id=entry.subject or entry.request_id,
                 sequence=entry.sequence,
                 status=entry.status,
                 error=entry.error_key,
@@ -160,6 +161,7 @@ class Lane:
         metrics.batch_seconds.labels("transaction").observe(transaction_seconds)
         metrics.batch_seconds.labels("publish").observe(publish_seconds)
         metrics.duplicates.inc(applied.duplicates)
+        metrics.parked.inc(applied.parked)
         for label, count in applied.outcomes.items():
             metrics.requests.labels(*label).inc(count)
         for key, count in applied.letters.items():

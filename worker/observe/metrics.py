@@ -44,6 +44,9 @@ class Metrics:
             ("status", "operation", "error"),
         )
         self.duplicates = self._counter("duplicates", "Requests that were found done before.")
+        self.parked = self._counter(
+            "parked", "Requests that came early and were set aside for their predecessors."
+        )
         self.lane_batches = self._counter(
             "lane_batches", "Batches applied and acknowledged, by lane.", ("lane",)
         )
@@ -72,6 +75,12 @@ class Metrics:
             "dead_letters", "Messages that were dead-lettered, by key.", ("key",)
         )
         self.retries = self._counter("retries", "Batches tried again, by cause.", ("cause",))
+        self.sweeps = self._counter(
+            "sweeps", "Members for whom this worker asked that what is due be done."
+        )
+        self.due_age = self._gauge(
+            "due_age_seconds", "Seconds since when the longest due has waited, as last looked at."
+        )
         self.sessions = self._counter("sessions", "Sessions with the broker that were begun.")
         self.session_up = self._gauge("session_up", "1 while there is a session with the broker.")
         Info("points_build", "What this worker was built from.", registry=self.registry).info(

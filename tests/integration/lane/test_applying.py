@@ -229,7 +229,7 @@ def too_large(request_id: str = "r") -> dict[str, Any]:
     [
         (request("r", 5, misspelt=1), "invalid_payload"),
         (request("r", "five"), "invalid_payload"),
-        (request("r", 5, operation="HOLD"), "invalid_payload"),
+        (request("r", 5, operation="HOLD"), "insufficient_points"),
         (delivered(request("r", 5), expiration="1000"), "invalid_payload"),
         (delivered(request("r", 5), priority=5), "invalid_payload"),
         (
@@ -454,16 +454,19 @@ async def test_a_reading_without_a_request_or_a_refusal_cannot_be(desk: Desk) ->
 
 
 async def test_a_dry_run_is_answered_and_uses_up_nothing(
-    desk: Desk, owner: asyncpg.Connection
+    timed: Desk, clock: Clock, owner: asyncpg.Connection
 ) -> None:
-    applied = await desk.apply(request("r", 5, dry_run=True))
-    (outcome,) = documents(applied)
-    assert (outcome["status"], outcome["error"]["key"]) == ("REJECTED", "invalid_payload")
-    assert [item["field"] for item in outcome["error"]["details"]] == ["dry_run"]
+    await timed.apply(expiring("c", 10))
+    before = await books(owner)
+    clock.time += MINUTE
+    applied = await timed.apply(request("r", 5, dry_run=True), request("q", -5, dry_run=True))
+    credit, debit = documents(applied)
+    assert (credit["status"], credit["points"], credit["balance"]) == ("SIMULATED", "5", "5")
+    assert (debit["status"], debit["error"]["key"]) == ("REJECTED", "insufficient_points")
     assert events(applied) == []
-    assert await owner.fetchval("SELECT count(*) FROM points.journal") == 0
-    (outcome,) = await desk.outcomes(request("r", 5))
-    assert (outcome["status"], outcome["sequence"]) == ("APPLIED", 1)
+    assert await books(owner) == before
+    (real,) = await timed.outcomes(request("r", 5))
+    assert {**real, "status": "SIMULATED"} == credit
 
 
 async def test_the_same_content_is_a_repeat_also_where_its_properties_are_wrong(

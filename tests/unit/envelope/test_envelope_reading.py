@@ -11,7 +11,7 @@ import pytest
 from schemas.topology import bucket_of
 from tests.inside import delivered, request
 from worker.envelope.reading import Reader, Reading
-from worker.store.transaction import RequestKey
+from worker.store.keys import RequestKey
 
 LIMIT = 1_024
 READER = Reader(LIMIT, "worker")

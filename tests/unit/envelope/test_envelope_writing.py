@@ -17,10 +17,10 @@ from schemas.topology import bucket_key
 from tests.inside import delivered, request
 from worker.domain.outcome import Outcome, Rejection
 from worker.domain.program import Currency, ExpiryRule
-from worker.domain.wallet import LotChange
+from worker.domain.wallet import Label, LotChange
 from worker.envelope import writing
 from worker.envelope.reading import Letter, Reader
-from worker.store.transaction import RequestKey
+from worker.store.keys import RequestKey
 
 NOW = datetime(2030, 6, 15, 12, 30, tzinfo=UTC)
 KEY = RequestKey("acme", "Zoë-🙂", "r-1")
@@ -88,6 +88,43 @@ def test_at_most_a_hundred_lots_are_listed_and_a_warning_says_so(count: int) -> 
     assert written["warnings"] == (["lots_truncated"] if count > LOTS_LISTED_MAX else [])
 
 
+def test_the_lots_stand_beside_an_outcome_that_cannot_tell_them_all() -> None:
+    told = [LotChange(n, -1, NOW, Label("a", None, "p")) for n in range(LOTS_LISTED_MAX)]
+    assert writing.entry_of(applied(lots=told), KEY, 0, None).lots is None
+    assert document(applied(lots=told))["lots"][3] == {
+        "lot_id": "3",
+        "points": "-0.001",
+        "expires_at": "2030-06-15T12:30:00Z",
+        "award_id": "a",
+        "promotion_id": "p",
+    }
+    many = writing.entry_of(applied(lots=[*told, LotChange(500, 7, None)]), KEY, 0, None).lots
+    assert many is not None
+    assert len(many) == LOTS_LISTED_MAX + 1
+    assert many[-2:] == [
+        [LOTS_LISTED_MAX - 1, -1, "2030-06-15T12:30:00Z", "a", None, "p"],
+        [500, 7, None, None, None, None],
+    ]
+    typed = LotChange(1, 2, None, Label("a", "bill_regular"))
+    assert writing.entry_of(applied(lots=[typed]), KEY, 0, None).lots == [
+        [1, 2, None, "a", "bill_regular", None]
+    ]
+    assert "award_type" not in document(applied(lots=[typed]))["lots"][0]
+
+
+def test_what_a_cap_cut_off_and_every_warning_is_told() -> None:
+    lots = [LotChange(n, 1, NOW) for n in range(LOTS_LISTED_MAX + 1)]
+    written = document(applied(forfeited=250, warnings=["balance_cap"], lots=lots))
+    assert written["forfeited"] == "0.250"
+    assert written["warnings"] == ["balance_cap", "lots_truncated"]
+
+
+def test_a_dry_run_and_what_changed_nothing_are_outcomes_like_others() -> None:
+    assert document(applied(status="SIMULATED", event_type=None))["status"] == "SIMULATED"
+    nothing = applied(status="NO_CHANGE", event_type=None, points=0, lots=[])
+    assert document(nothing)["status"] == "NO_CHANGE"
+
+
 def test_a_rejection_names_code_key_message_and_details() -> None:
     details = [{"field": "points", "rule": "must be a number", "got": "a string"}]
     rejection = Rejection("invalid_payload", "points must be a number.", details)
@@ -142,6 +179,14 @@ def test_an_event_id_is_the_uuid_of_what_happened_and_of_nothing_else() -> None:
     assert writing.event_id_of(later) == writing.event_id_of(entry)
 
 
+def test_what_belongs_to_a_released_request_or_lapsed_hold_has_an_event_id_of_its_own() -> None:
+    namespace = UUID(bytes=writing._EVENT_NAMESPACE)
+    parts = ("acme", "Zoë-🙂", "r-1", "POINTS_ADJUSTED", "coins", "REGULAR", "early")
+    entry = writing.entry_of(applied(), KEY, 3, None, "early")
+    assert (entry.subject, entry.request_id) == ("early", "r-1")
+    assert writing.event_id_of(entry) == str(uuid5(namespace, "\x1f".join(parts)))
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -166,21 +211,13 @@ def test_a_traceparent_that_is_no_text_is_left_out(traceparent: object) -> None:
     assert "traceparent" not in (writing.event(entry, "p", traceparent).headers or {})
 
 
-def test_a_reply_goes_to_the_reply_address_under_the_requests_correlation_id() -> None:
-    reply = writing.reply(b"{}", delivered(request("r", 1), correlation_id="c", message_id="m"))
-    assert (reply.exchange, reply.routing_key, reply.correlation_id) == ("", "answers", "c")
-    assert (reply.mandatory, reply.must_be_taken) == (True, False)
-    reply = writing.reply(b"{}", delivered(request("r", 1), message_id="m"))
-    assert reply.correlation_id == "m"
-
-
 @pytest.mark.parametrize(
     ("user_id", "claimed", "named"),
     [
-        (None, None, None),
+        (None, None, ""),
         ("till", None, "till"),
         ("till", "boss", "till"),
-        (None, "boss", None),
+        (None, "boss", ""),
         ("worker", "till", "till"),
         ("worker", None, None),
     ],
@@ -195,10 +232,20 @@ def test_only_the_workers_own_user_is_believed_about_the_first_publisher(
     assert passed["mine"] == 1
 
 
+@pytest.mark.parametrize(("user_id", "kept"), [("worker", True), ("till", False), (None, False)])
+def test_what_only_the_worker_may_say_is_passed_on_of_nobody_else(
+    user_id: str | None, *, kept: bool
+) -> None:
+    """A letter that is replayed goes out as the worker's own."""
+    claims = {"x-dialect": "{}", "x-content-digest": "00", "x-refusal": "{}"}
+    delivery = delivered(request("r", 1), user_id=user_id, headers=claims)
+    assert (claims.items() <= writing.passed_on_headers(delivery, "worker").items()) == kept
+
+
 def test_what_the_broker_counts_or_copies_by_is_not_passed_on() -> None:
     headers = dict.fromkeys(("x-delivery-count", "x-acquired-count", "CC", "BCC", "kept"), 1)
     delivery = delivered(request("r", 1), headers=headers)
-    assert writing.passed_on_headers(delivery, "worker") == {"kept": 1}
+    assert writing.passed_on_headers(delivery, "worker") == {"kept": 1, "x-original-user-id": ""}
 
 
 def test_a_dead_letter_is_the_message_unchanged_with_its_reason() -> None:
