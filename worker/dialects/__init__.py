@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from worker.dialects.beans import Beans
 from worker.dialects.capillary import Capillary
+from worker.dialects.mastercard import Mastercard
+from worker.dialects.voucherify import Voucherify
 from worker.dialects.wll import WhiteLabelLoyalty
 
 if TYPE_CHECKING:
     from worker.dialects.dialect import Dialect
 
-_ALL: Final[tuple[Dialect, ...]] = (Beans(), Capillary(), WhiteLabelLoyalty())
+_ALL: Final[tuple[Dialect, ...]] = (
+    Beans(),
+    Capillary(),
+    Mastercard(),
+    Voucherify(),
+    WhiteLabelLoyalty(),
+)
 
 DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect by its name, the AMQP type of its messages."""
