@@ -51,7 +51,8 @@ def check_id(text: str | None) -> str | None:
     return text
 
 
-def _check_program(program: str | None) -> str | None:
+def check_program(program: str | None) -> str | None:
+    """Refuse what cannot be the id of a programme as an error of usage."""
     if program is not None and not is_program_id(program):
         raise typer.BadParameter(f"it {PROGRAM_ID_RULE}")
     return program
@@ -64,13 +65,11 @@ RequestId = Annotated[
     str, typer.Argument(metavar="REQUEST_ID", help="The request's id.", callback=check_id)
 ]
 Program = Annotated[
-    str, typer.Option("--program", metavar="ID", help="The programme.", callback=_check_program)
+    str, typer.Option("--program", metavar="ID", help="The programme.", callback=check_program)
 ]
 AnyProgram = Annotated[
     str | None,
-    typer.Option(
-        "--program", metavar="ID", help="Only of this programme.", callback=_check_program
-    ),
+    typer.Option("--program", metavar="ID", help="Only of this programme.", callback=check_program),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -14,6 +14,7 @@ from worker.cli.bucket import bucket
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
+from worker.cli.program import program
 from worker.cli.schemas import schemas
 from worker.cli.setup import migrate, run
 from worker.cli.showing import write
@@ -61,6 +62,7 @@ _WATCHING = "Watching over it"
 app.command(rich_help_panel=_WORKER)(run)
 app.command(rich_help_panel=_WORKER)(migrate)
 app.add_typer(topology, name="topology", rich_help_panel=_WORKER)
+app.add_typer(program, name="program", rich_help_panel=_WORKER)
 app.command(rich_help_panel=_WORKER)(doctor)
 app.command(rich_help_panel=_WORKER)(demo)
 app.command(

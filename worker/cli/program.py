@@ -1,0 +1,295 @@
+"""`program apply`, `show` and `list`: the documents that say how a programme works."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import orjson
+import typer
+
+from schemas.identity import PROGRAM_ID_RULE, is_program_id
+from schemas.names import DEFAULT_PROGRAM_ID
+from worker.cli import showing, toml_text
+from worker.cli.command import Ended, Json, carry_out, check_program
+from worker.domain.document import BadDocument, from_document
+from worker.domain.table import Fault, path_text, shape
+from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK
+from worker.readiness import check_migrated
+from worker.store.programs import apply_program, stored_program, stored_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from worker.settings import Settings
+
+program = typer.Typer(no_args_is_help=True, help="Apply and show the documents of programmes.")
+
+_FILE_BYTES_MAX: Final = 1024 * 1024
+_VERSION_MAX: Final = 2**31 - 1
+_ABSENT: Final = object()
+
+# What tells the tables of a list apart, so that one that moves is not taken for a change.
+_NAMED_BY: Final = {
+    "currencies": "code",
+    "reason_codes": "code",
+    "promotions": "id",
+    "reactors": "event_type",
+    "publishers": "user_id",
+}
+
+# Postgres keeps the keys of a document in an order of its own; people read them in this one.
+_KEYS: Final = (
+    "program_id", "name", "status", "time_zone", "enrolment", "allow_negative", "reason",
+    "reason_max_length", "reason_codes", "sources", "currencies", "limits", "promotions",
+    "reactors", "dialects", "publishers",
+    "id", "identifier", "user_id", "may", "event_type", "property", "multiplier",
+    "code", "decimals", "sign", "max", "rule", "period", "per", "rolling_days", "points",
+    "expiry", "balance_cap", "earn_caps", "spend_caps",
+)  # fmt: skip
+
+
+class Change(NamedTuple):
+    """What another document has at a place; None in JSON is what is not there."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+@program.command()
+def apply(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The document in TOML; - for stdin.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make a programme, or its next version, from a document; running workers follow at once.
+
+    A document with a fault is refused as a whole, each fault told with its line: exit code 78.
+    The decimals of a currency never change, and a currency with points cannot go. A document
+    that is the newest version already changes nothing.
+
+    Example: points-worker program apply acme.toml
+    """
+    name = "stdin" if file == "-" else file
+    text = _read(file)
+    document, program_id = _checked(name, text)
+
+    async def work(settings: Settings) -> int:
+        await check_migrated(settings)
+        try:
+            applied = await apply_program(
+                settings.database_url.get_secret_value(), program_id, document
+            )
+        except BadDocument as error:
+            raise _told(name, text, error.faults) from None
+        found = changes(applied.previous, document)
+        if as_json:
+            showing.write_json(
+                {
+                    "program_id": program_id,
+                    "version": applied.version,
+                    "is_new": applied.is_new,
+                    "changes": [change._asdict() for change in found],
+                }
+            )
+            return EXIT_OK
+        done = "is applied" if applied.is_new else "is in force already; nothing changed"
+        showing.talk(f"Version {applied.version} of programme {program_id} {done}.")
+        for change in found:
+            showing.write(showing.visible(_line(change)).encode())
+        return EXIT_OK
+
+    carry_out(work)
+
+
+@program.command()
+def show(
+    program_id: Annotated[
+        str, typer.Argument(metavar="[ID]", help="The programme.", callback=check_program)
+    ] = DEFAULT_PROGRAM_ID,
+    *,
+    version: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=_VERSION_MAX, help="The newest by default.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a programme's document in TOML, ready to be changed and applied again.
+
+    Ends with 3 if there is none.
+
+    Example: points-worker program show acme --version 3 > acme.toml
+    """
+
+    async def work(settings: Settings) -> int:
+        await check_migrated(settings)
+        stored = await stored_program(settings.database_url.get_secret_value(), program_id, version)
+        if stored is None:
+            wanted = f"version {version} of programme" if version else "programme"
+            raise Ended(f"There is no {wanted} {program_id}.", EXIT_FAULT_FOUND)
+        document = _ordered(stored.document)
+        if as_json:
+            showing.write_json(
+                {
+                    "program_id": stored.program_id,
+                    "version": stored.version,
+                    "applied_at": stored.applied_at,
+                    "document": document,
+                }
+            )
+            return EXIT_OK
+        when = showing.moment(stored.applied_at)
+        showing.write(f"# Version {stored.version}, applied at {when}".encode())
+        showing.write(toml_text.write(document).rstrip("\n").encode())
+        return EXIT_OK
+
+    carry_out(work)
+
+
+@program.command("list")
+def list_(*, as_json: Json = False) -> None:
+    """List the programmes in their newest versions.
+
+    Example: points-worker program list
+    """
+
+    async def work(settings: Settings) -> int:
+        await check_migrated(settings)
+        programs = await stored_programs(settings.database_url.get_secret_value())
+        if as_json:
+            showing.write_json(
+                [
+                    {
+                        "program_id": one.program_id,
+                        "version": one.version,
+                        "applied_at": one.applied_at,
+                        "name": one.document.get("name", ""),
+                        "status": one.document.get("status", "active"),
+                        "currencies": [item["code"] for item in one.document["currencies"]],
+                    }
+                    for one in programs
+                ]
+            )
+            return EXIT_OK
+        rows = showing.table(
+            "programme", "version", "applied at", "status", "currencies", "name",
+            right=("version",),
+        )  # fmt: skip
+        for one in programs:
+            rows.add_row(
+                one.program_id,
+                str(one.version),
+                showing.moment(one.applied_at),
+                one.document.get("status", "active"),
+                showing.visible(", ".join(item["code"] for item in one.document["currencies"])),
+                showing.visible(one.document.get("name", "")),
+            )
+        showing.console().print(rows)
+        return EXIT_OK
+
+    carry_out(work)
+
+
+def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[Change]:
+    """Return what is different in a new document, place by place; the old one may be missing.
+
+    A table of a list is named by what it is the table of, as in `currencies[points].decimals`.
+    """
+    before = dict(_values(old or {}, ""))
+    after = dict(_values(new, ""))
+    found = [
+        Change(path, before.get(path), after.get(path))
+        for path in {**after, **before}
+        if before.get(path, _ABSENT) != after.get(path, _ABSENT)
+    ]
+    defaults = [one["currencies"][0]["code"] for one in (old, new) if one]
+    if len(set(defaults)) > 1:
+        found.append(Change("the default currency", *defaults))
+    return found
+
+
+def _values(value: Any, path: str) -> Iterable[tuple[str, Any]]:
+    """Yield each plain value of a document with its path; an empty table or list is one."""
+    if isinstance(value, dict) and (value or not path):
+        for key, item in value.items():
+            inner = path_text((key,))
+            yield from _values(item, f"{path}.{inner}" if path else inner)
+    elif isinstance(value, list) and value:
+        naming = _NAMED_BY.get(path)
+        for index, item in enumerate(value):
+            name = item[naming] if naming else index
+            yield from _values(item, f"{path}[{name}]")
+    else:
+        yield path, value
+
+
+def _line(change: Change) -> str:
+    old, new = (orjson.dumps(value).decode() for value in (change.old, change.new))
+    if change.old is None:
+        return f"+ {change.path} = {new}"
+    if change.new is None:
+        return f"- {change.path} = {old}"
+    return f"  {change.path}: {old} → {new}"
+
+
+def _read(file: str) -> str:
+    """Read a document from a file, or from standard input for "-"."""
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(_FILE_BYTES_MAX + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                content = opened.read(_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+    if len(content) > _FILE_BYTES_MAX:
+        raise typer.BadParameter("it is too long for a programme document", param_hint="FILE")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(
+            f"it is not UTF-8 at byte {error.start}", param_hint="FILE"
+        ) from None
+
+
+def _checked(name: str, text: str) -> tuple[dict[str, Any], str]:
+    """Return the document and its programme's id, or end with everything that is wrong."""
+    try:
+        document = toml_text.read(text)
+    except toml_text.NotToml as error:
+        showing.talk(f"{name}:{error.line}: {error}")
+        raise typer.Exit(EXIT_BAD_CONFIGURATION) from None
+    faults: list[Fault] = []
+    given = document.get("program_id")
+    if not is_program_id(given):
+        rule = "is required" if given is None else PROGRAM_ID_RULE
+        faults.append(Fault(("program_id",), rule, "nothing" if given is None else shape(given)))
+    try:
+        rest = {key: value for key, value in document.items() if key != "program_id"}
+        from_document(str(given), 1, rest)
+    except BadDocument as error:
+        faults += error.faults
+    if faults:
+        showing.talk(str(_told(name, text, faults)))
+        raise typer.Exit(EXIT_BAD_CONFIGURATION)
+    return document, str(given)
+
+
+def _told(name: str, text: str, faults: Iterable[Fault]) -> Ended:
+    """Say what is wrong, in the order of the lines."""
+    lines = toml_text.Lines(text)
+    told = sorted((lines.of(fault.path), str(fault)) for fault in faults)
+    return Ended(
+        "\n".join(f"{name}:{line}: {fault}" for line, fault in told), EXIT_BAD_CONFIGURATION
+    )
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        known = {key: _ordered(value[key]) for key in _KEYS if key in value}
+        return known | {key: _ordered(item) for key, item in value.items() if key not in known}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
