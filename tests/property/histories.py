@@ -35,6 +35,7 @@ STARTS = (
 DAY = timedelta(days=1)
 NEXT_GROUP = 0.25
 FAULTY = 0.08
+NEVER_REACHED = 10**9
 
 
 class Ask(NamedTuple):
@@ -143,7 +144,7 @@ def history(document: dict[str, Any], start: datetime, length: int, seed: int) -
 
 def _ask(chance: random.Random) -> Ask:
     signs = (1, 1, 1, -1, -1)
-    faults = ("ordinal", "decimals", "zero")
+    faults = ("version", "decimals", "zero")
     minor_units = chance.choice(signs) * chance.randint(1, chance.choice((5, 50, 90)))
     fault = chance.choice(faults) if chance.random() < FAULTY else None
     return Ask(
@@ -170,8 +171,8 @@ def _spelt(ask: Ask, program: dict[str, Any], now: datetime) -> dict[str, Any]:
         document["category"] = ask.category
     if ask.allow_negative:
         document["allow_negative"] = True
-    if ask.fault == "ordinal":
-        document["ordinal"] = 1
+    if ask.fault == "version":
+        document["expected_version"] = NEVER_REACHED
     if ask.expiry is not None and ask.minor_units >= 0:
         document |= _expiration(ask.expiry, ask.spelling, now)
     return document

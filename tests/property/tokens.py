@@ -80,6 +80,9 @@ class Tokens:
             purse.tokens = [token for token in purse.tokens if token[0] > now]
             purse.version += 1
             told.append(self._told(purse, "APPLIED", -len(due), due, request_id))
+        if document.get("expected_version", purse.version) != purse.version:
+            told.append(self._told(purse, "REJECTED", 0, [], None, "version_mismatch"))
+            return told
         points = int(Decimal(str(document["points"])).scaleb(currency.get("decimals", 0)))
         may_owe = document.get("allow_negative") or self.program.get("allow_negative")
         if points + purse.balance < 0 and points < 0 and not may_owe:
@@ -131,8 +134,6 @@ class Tokens:
 
     def _faults(self, document: dict[str, Any], now: datetime) -> Iterator[str]:
         """The faults, in the contract's order, that need no wallet to be seen."""
-        if "ordinal" in document:
-            yield "invalid_payload"
         if "expiration_date" in document and self._custom(document) <= now:
             yield "invalid_expiration_date"
         points = Decimal(str(document["points"]))

@@ -105,9 +105,14 @@ def _credit(case: Case, asked: int, label: Label) -> Rejection | None:
 
 
 def _debit(case: Case, points: int, label: Label) -> Rejection | None:
-    if rejection := limits.exceeded(case, points) or caps.overspent(case, points):
-        return rejection
     wallet = case.wallet
+    rejection = (
+        limits.books(-points, wallet.available, 0)
+        or limits.exceeded(case, points)
+        or caps.overspent(case, points)
+    )
+    if rejection:
+        return rejection
     aimed_at = _aim(label)
     most = wallet.available
     if aimed_at is not None:
