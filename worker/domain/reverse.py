@@ -99,7 +99,7 @@ def _check_taking(
     What the credit had paid off a deficit with may be owed again by anybody. That part is undone
     last: had the credit been smaller, it would have made a smaller lot first.
     """
-    if rejection := limits.books(-points, wallet.balance, 0):
+    if rejection := limits.books(-points, wallet.available, 0):
         return rejection
     in_lots = sum(change.points for change in made)
     start, end = original.reversed, original.reversed + points
