@@ -49,6 +49,9 @@ class Vector:
             headers=_filled(self.headers, member_id),
             body=_filled(self.body, member_id),
             reply=_filled(self.reply, member_id),
+            identifiers=tuple(
+                (name, _filled(value, member_id)) for name, value in self.identifiers
+            ),
         )
 
 

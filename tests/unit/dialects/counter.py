@@ -5,6 +5,7 @@ Between the dialect's reading and its reply stand the rules themselves, without 
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,7 +40,11 @@ def program_of(document: Json | None) -> Program | None:
 
 def arrive(document: object) -> object:
     """Return a body as the worker reads it from JSON: numbers with a fraction as their text."""
-    return read_json(write_json(document))
+    try:
+        body = write_json(document)
+    except TypeError:  # A lone surrogate, which can be sent as an escape.
+        body = json.dumps(document).encode()
+    return read_json(body)
 
 
 class Counter:
@@ -84,4 +89,4 @@ class Counter:
         outcome = self.ask({**fields, "request_id": message_id}, refusal)
         stored = outcome_bytes(outcome, self.member.program_id, self.member.member_id)
         reply = dialect.reply(cast("Json", read_json(stored)), inbound.context, self.program)
-        return cast("Json", read_json(write_json(reply)))
+        return cast("Json", json.loads(write_json(reply)))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.dialect_vectors import VECTORS, Vector
+from tests import dialect_vectors, dialect_vectors_vm
 from tests.unit.dialects.counter import Counter, arrive, program_of
 from worker.dialects import DIALECTS
 from worker.dialects.dialect import Undeliverable
 
+if TYPE_CHECKING:
+    from tests.dialect_vectors import Vector
+
 MEMBER_ID = "10054321"
+
+VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
 
 _STORED = [vector for vector in VECTORS if vector.letter is None]
 _LETTERS = [vector for vector in VECTORS if vector.letter is not None]
