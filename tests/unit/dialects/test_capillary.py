@@ -1,0 +1,421 @@
+"""Capillary's negativePointsAdjustment: what is read from it, and what its caller is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from schemas.numbers import NumberText
+from tests.dialect_vectors import ACME
+from tests.unit.dialects.counter import Json, arrive, program_of
+from worker.dialects.capillary import Capillary
+from worker.dialects.dialect import Identifier, Inbound, Refused, Undeliverable
+
+if TYPE_CHECKING:
+    from worker.domain.outcome import Rejection
+
+CAPILLARY = Capillary()
+PROGRAM = program_of(ACME)
+BODY: Json = {"pointsToBeAdjusted": "10", "reasonOfReturn": "Extra points were issued"}
+USER: dict[str, object] = {"user-id": "1"}
+
+SOURCES = [
+    "INSTORE", "MARTJACK", "WECHAT", "FACEBOOK", "WEB_ENGAGE", "TMALL",
+    "TAOBAO", "JD", "ECOMMERCE", "WEBSITE", "LINE", "ALL",
+]  # fmt: skip
+
+
+def read(headers: dict[str, object] | None = None, body: object = None, **changes: Any) -> Inbound:
+    document = body if body is not None else BODY | changes
+    return CAPILLARY.read(arrive(document), USER if headers is None else headers, "r1")
+
+
+def translate(headers: dict[str, object] | None = None, **changes: Any) -> Json:
+    return CAPILLARY.translate(read(headers, **changes), PROGRAM)
+
+
+def refused(headers: dict[str, object] | None = None, **changes: Any) -> Rejection:
+    with pytest.raises(Refused) as caught:
+        translate(headers, **changes)
+    return caught.value.rejection
+
+
+def letter(headers: dict[str, object], **changes: Any) -> str:
+    with pytest.raises(Undeliverable) as caught:
+        read(headers, **changes)
+    return caught.value.key
+
+
+def outcome(**fields: Any) -> Json:
+    known: Json = {"program_id": "973", "available": "670.00", "error": None, "warnings": []}
+    return known | fields
+
+
+def rejected(key: str, code: int = 400, details: list[Json] | None = None) -> Json:
+    error = {"code": code, "key": key, "message": "What the worker says.", "details": details or []}
+    return outcome(error=error, available=None)
+
+
+def reply(outcome: Json, inbound: Inbound | None = None) -> Json:
+    return CAPILLARY.reply(outcome, (inbound or read()).context, PROGRAM)
+
+
+class TestWhose:
+    @pytest.mark.parametrize("user_id", ["4711", 4711], ids=["text", "number"])
+    def test_the_user_id_is_the_member_id(self, user_id: object) -> None:
+        inbound = read({"user-id": user_id})
+        assert (inbound.member_id, inbound.identifier) == ("4711", None)
+
+    def test_the_common_header_does_as_well(self) -> None:
+        assert read({"member-id": "4711"}).member_id == "4711"
+
+    @pytest.mark.parametrize("name", ["externalId", "mobile", "email"])
+    def test_an_identifier_is_left_to_be_resolved(self, name: str) -> None:
+        inbound = read({"identifier-name": name, "identifier-value": "jo@example.com"})
+        assert inbound.member_id is None
+        assert inbound.identifier == Identifier(name, "jo@example.com")
+
+    @pytest.mark.parametrize("name", ["id", "userId"])
+    def test_an_identifier_may_be_the_user_id(self, name: str) -> None:
+        inbound = read({"identifier-name": name, "identifier-value": 4711})
+        assert (inbound.member_id, inbound.identifier) == ("4711", None)
+
+    def test_an_identifier_shows_nowhere_else(self) -> None:
+        inbound = read({"identifier-name": "mobile", "identifier-value": "+49 151 555"})
+        assert "555" not in repr(inbound)
+        assert b"555" not in inbound.content
+        assert "555" not in str(inbound.context)
+
+    @pytest.mark.parametrize(
+        ("headers", "key"),
+        [
+            ({}, "missing_member_id"),
+            ({"user-id": ""}, "missing_member_id"),
+            ({"identifier-name": "mobile"}, "missing_member_id"),
+            ({"identifier-value": "1"}, "invalid_identifier_type"),
+            ({"identifier-name": "MOBILE", "identifier-value": "1"}, "invalid_identifier_type"),
+            ({"user-id": "1", "identifier-name": "mobile"}, "invalid_payload"),
+            ({"user-id": "\x00"}, "invalid_payload"),
+            ({"user-id": "x" * 129}, "invalid_payload"),
+            ({"user-id": ["1"]}, "invalid_payload"),
+            ({"user-id": True}, "invalid_payload"),
+            ({"user-id": "1", "program-id": "?"}, "invalid_payload"),
+        ],
+    )
+    def test_a_message_of_nobody_is_a_dead_letter(
+        self, headers: dict[str, object], key: str
+    ) -> None:
+        assert letter(headers) == key
+
+    @pytest.mark.parametrize(
+        ("message_id", "key"),
+        [(None, "missing_request_id"), ("", "missing_request_id"), ("\n", "invalid_payload")],
+    )
+    def test_a_message_without_an_id_is_a_dead_letter(
+        self, message_id: str | None, key: str
+    ) -> None:
+        with pytest.raises(Undeliverable) as caught:
+            CAPILLARY.read(BODY, USER, message_id)
+        assert caught.value.key == key
+
+    def test_the_programme_of_the_body_comes_before_that_of_the_header(self) -> None:
+        headers = USER | {"program-id": "acme"}
+        assert read(headers).program_id == "acme"
+        assert read(headers, programId=973).program_id == "973"
+        assert read(headers, programId="973").program_id == "973"
+        assert read(USER).program_id == "default"
+
+    @pytest.mark.parametrize("program_id", [True, "", "a b", [973], 1.5, {}])
+    def test_a_programme_that_can_be_none_is_a_dead_letter(self, program_id: object) -> None:
+        assert letter(USER, programId=program_id) == "invalid_payload"
+
+    @pytest.mark.parametrize("body", [[], "text", 1, [BODY]])
+    def test_a_body_that_is_no_object_is_refused_and_not_lost(self, body: object) -> None:
+        inbound = read(body=body)
+        assert inbound.member_id == "1"
+        with pytest.raises(Refused) as caught:
+            CAPILLARY.translate(inbound, PROGRAM)
+        assert caught.value.rejection.details[0]["field"] == "body"
+
+
+class TestWhat:
+    def test_a_magnitude_becomes_a_debit(self) -> None:
+        assert translate() == {
+            "operation": "ADJUST",
+            "points": "-10",
+            "reason": "Extra points were issued",
+        }
+
+    @pytest.mark.parametrize(
+        ("amount", "points"),
+        [
+            ("100.00", "-100"),
+            (100, "-100"),
+            (NumberText("0.50"), "-0.5"),
+            ("1.234567", "-1.234567"),
+        ],
+    )
+    def test_amounts_are_taken_as_numbers_and_as_texts(self, amount: object, points: str) -> None:
+        assert translate(pointsToBeAdjusted=amount)["points"] == points
+
+    def test_everything_else_has_its_place(self) -> None:
+        body = {
+            "valueToBeAdjusted": "10",
+            "alternateCurrencyName": "coins",
+            "pointsAwardedId": 38768508,
+            "pointsAwardedRefType": "line_item_promotions",
+            "promotionId": "0079555",
+            "programId": 973,
+            "pointCategoryTypes": "EXTERNAL_TRIGGER_BASED",
+            "reasonOfReturn": "Returned",
+        }
+        inbound = read(USER | {"source": "TMALL"}, body)
+        assert CAPILLARY.translate(inbound, PROGRAM) == {
+            "operation": "ADJUST",
+            "points": "-10",
+            "currency": "coins",
+            "award_id": "38768508",
+            "award_type": "line_item_promotions",
+            "promotion_id": "79555",
+            "category": "EXTERNAL_TRIGGER_BASED",
+            "reason": "Returned",
+            "source": "TMALL",
+        }
+
+    def test_a_null_field_counts_as_absent(self) -> None:
+        nulls = dict.fromkeys(
+            ("valueToBeAdjusted", "alternateCurrencyName", "promotionId", "programId"), None
+        )
+        assert translate(**nulls) == translate()
+
+    @pytest.mark.parametrize("source", SOURCES)
+    def test_every_source_of_the_vendor_is_taken(self, source: str) -> None:
+        assert translate(USER | {"source": source})["source"] == source
+
+    @pytest.mark.parametrize("source", ["NOPE", "instore", "", 1, True, b"ALL", ["ALL"]])
+    def test_no_other_source_is(self, source: object) -> None:
+        assert refused(USER | {"source": source}).key == "invalid_source"
+
+    def test_a_reason_has_fifty_characters_at_most(self) -> None:
+        assert translate(reasonOfReturn="ü" * 50)["reason"] == "ü" * 50
+        rejection = refused(reasonOfReturn="x" * 51)
+        assert rejection.key == "invalid_payload"
+        assert [detail["field"] for detail in rejection.details] == ["reasonOfReturn"]
+
+    @pytest.mark.parametrize("reason", [None, "", "   "])
+    def test_a_reason_must_be_there(self, reason: str | None) -> None:
+        assert refused(reasonOfReturn=reason).key == "reason_required"
+
+    @pytest.mark.parametrize("zero", ["0.0", 0, "0.00", "-0"])
+    def test_nothing_cannot_be_deducted(self, zero: object) -> None:
+        assert refused(pointsToBeAdjusted=zero).key == "zero_points"
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"pointsToBeAdjusted": None}, "pointsToBeAdjusted"),
+            ({"pointsToBeAdjusted": "-10"}, "pointsToBeAdjusted"),
+            ({"pointsToBeAdjusted": "1e3"}, "pointsToBeAdjusted"),
+            ({"pointsToBeAdjusted": True}, "pointsToBeAdjusted"),
+            ({"pointsToBeAdjusted": "1.1234567"}, "pointsToBeAdjusted"),
+            (
+                {"valueToBeAdjusted": "10", "alternateCurrencyName": "coins"},
+                "valueToBeAdjusted",
+            ),
+            ({"alternateCurrencyName": "coins"}, "alternateCurrencyName"),
+            ({"pointsToBeAdjusted": None, "valueToBeAdjusted": "1"}, "alternateCurrencyName"),
+            ({"alternateCurrencyName": 7}, "alternateCurrencyName"),
+            ({"pointsAwardedId": 1}, "pointsAwardedRefType"),
+            ({"pointsAwardedRefType": "bill_regular"}, "pointsAwardedId"),
+            ({"pointsAwardedId": 1.5, "pointsAwardedRefType": "bill_regular"}, "pointsAwardedId"),
+            ({"pointsAwardedId": 1, "pointsAwardedRefType": ["x"]}, "pointsAwardedRefType"),
+            ({"promotionId": 1, "promotionIdentifier": "a"}, "promotionIdentifier"),
+            ({"promotionIdentifier": "", "programId": 973}, "promotionIdentifier"),
+            ({"promotionId": 1234567890}, "promotionId"),
+            ({"promotionId": -1}, "promotionId"),
+            ({"promotionId": "abc"}, "promotionId"),
+            ({"promotionId": "²"}, "promotionId"),
+            ({"promotionId": True}, "promotionId"),
+            ({"pointCategoryTypes": "regular"}, "pointCategoryTypes"),
+            ({"pointCategoryTypes": ["REGULAR"]}, "pointCategoryTypes"),
+            ({"reasonOfReturn": 7}, "reasonOfReturn"),
+            ({"reasonOfReturn": "a\nb"}, "reasonOfReturn"),
+            ({"pointsToBeAdjustd": "10"}, "pointsToBeAdjustd"),
+        ],
+    )
+    def test_what_is_wrong_is_told_by_its_field(self, changes: Json, field: str) -> None:
+        rejection = refused(**changes)
+        assert rejection.key == "invalid_payload"
+        assert field in [detail["field"] for detail in rejection.details]
+
+    def test_a_header_of_the_programme_is_not_the_bodys_field(self) -> None:
+        headers = USER | {"program-id": "973"}
+        assert refused(headers, promotionIdentifier="a").key == "program_required"
+
+    def test_codes_come_in_the_order_of_the_contract(self) -> None:
+        changes: Json = {
+            "pointsToBeAdjusted": "0",
+            "promotionIdentifier": "a",
+            "reasonOfReturn": None,
+            "pointsAwardedId": 1,
+            "pointsAwardedRefType": "bill",
+        }
+        headers = USER | {"source": "NOPE"}
+        found = [refused(headers, **changes).key]
+        changes["pointsToBeAdjusted"] = "1"
+        found.append(refused(headers, **changes).key)
+        changes["programId"] = 973
+        found.append(refused(headers, **changes).key)
+        changes["reasonOfReturn"] = "Returned"
+        found.append(refused(headers, **changes).key)
+        found.append(refused(**changes).key)
+        assert found == [
+            "zero_points",
+            "program_required",
+            "reason_required",
+            "invalid_source",
+            "invalid_award_type",
+        ]
+
+
+class TestContent:
+    def test_spellings_of_an_amount_are_the_same_request(self) -> None:
+        contents = {read(pointsToBeAdjusted=amount).content for amount in (10, "10", "10.00")}
+        assert len(contents) == 1
+
+    def test_it_says_nothing_of_whom_it_is_asked_for(self) -> None:
+        by_identifier: dict[str, object] = {"identifier-name": "mobile", "identifier-value": "1"}
+        assert read(by_identifier).content == read(USER).content == read({"user-id": "2"}).content
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            read(pointsToBeAdjusted="11"),
+            read(reasonOfReturn="another"),
+            read(promotionId=1),
+            read(USER | {"source": "ALL"}),
+            read(body=[BODY]),
+            read(body={"reasonOfReturn": "\ud800"}),
+        ],
+    )
+    def test_anything_else_is_another_request(self, other: Inbound) -> None:
+        assert other.content != read().content
+
+
+class TestReply:
+    @pytest.mark.parametrize(
+        ("available", "shown"),
+        [
+            ("670", "670.000"),
+            ("670.00", "670.000"),
+            ("-100.00", "-100.000"),
+            ("80145.500", "80145.500"),
+            ("1.2349", "1.234"),
+            ("-0.0005", "-0.001"),
+            ("9000000000000000000", "9000000000000000000.000"),
+        ],
+    )
+    def test_what_is_available_has_three_decimals(self, available: str, shown: str) -> None:
+        assert reply(outcome(available=available)) == {
+            "status": "success",
+            "pointsAvailable": shown,
+            "message": "points deducted successfully for the user ",
+            "warnings": [],
+        }
+
+    def test_warnings_are_handed_on(self) -> None:
+        assert reply(outcome(warnings=["lots_truncated"]))["warnings"] == ["lots_truncated"]
+
+    def test_the_currency_is_named_as_it_was_sent(self) -> None:
+        inbound = read(body={"alternateCurrencyName": "{amount}", "valueToBeAdjusted": 1})
+        assert "{amount} deducted" in reply(outcome(), inbound)["message"]
+        assert "with name {amount} found" in _only(reply(rejected("unknown_currency"), inbound))[1]
+
+    @pytest.mark.parametrize(
+        ("key", "code", "message"),
+        [
+            (
+                "decimal_places_exceeded",
+                8906,
+                (
+                    "decimal places passed: 3 is greater than the configured round decimals: 2"
+                    " for programId: 973"
+                ),
+            ),
+            ("invalid_source", 8003, "Invalid source"),
+            ("member_not_found", 8015, "Customer not found for the given identifiers"),
+            ("invalid_identifier_type", 8013, "Lookup,Invalid identifier passed"),
+            (
+                "insufficient_points",
+                8907,
+                (
+                    "points to be deducted 101.540 is greater than available points for program and"
+                    " NegativeBalanceOnReturn config is disabled for org."
+                ),
+            ),
+            ("zero_points", 8888, "Points to be adjusted cannot be zero"),
+            ("program_required", 8887, "Provide Program Id with Promotion Identifier"),
+            ("invalid_promotion", 8874, "promotion id passed is invalid"),
+            ("invalid_award", 8877, "points awarded Id passed is invalid"),
+            ("invalid_award_type", 9975, "Points awarded ref type is invalid"),
+            ("reason_required", 8882, "Reason for adjustment cannot be null"),
+            (
+                "not_enrolled",
+                1218,
+                "Customer not enrolled in loyalty program : customer not found for programId 973",
+            ),
+            (
+                "unknown_program",
+                1218,
+                "Customer not enrolled in loyalty program : customer not found for programId 973",
+            ),
+        ],
+    )
+    def test_the_vendors_codes_come_in_its_own_words(
+        self, key: str, code: int, message: str
+    ) -> None:
+        amount = "1.234" if key == "decimal_places_exceeded" else "101.540"
+        inbound = read(pointsToBeAdjusted=amount)
+        assert _only(reply(rejected(key), inbound)) == (code, message)
+
+    def test_the_alternate_currencys_decimals_are_told(self) -> None:
+        inbound = read(body={"alternateCurrencyName": "coins", "valueToBeAdjusted": "1.23450"})
+        assert (
+            "passed: 4 is greater than the configured round decimals: 3"
+            in (_only(reply(rejected("decimal_places_exceeded"), inbound))[1])
+        )
+
+    def test_without_the_figures_the_vendors_code_keeps_the_workers_words(self) -> None:
+        body = CAPILLARY.reply(rejected("decimal_places_exceeded"), {}, None)
+        assert _only(body) == (8906, "What the worker says.")
+
+    @pytest.mark.parametrize(
+        ("key", "code"),
+        [("request_id_conflict", 409), ("limit_exceeded", 422), ("program_inactive", 423)],
+    )
+    def test_what_has_no_code_there_keeps_the_workers(self, key: str, code: int) -> None:
+        assert _only(reply(rejected(key, code))) == (code, "What the worker says.")
+
+    def test_every_fault_of_a_body_is_an_error(self) -> None:
+        details = refused(pointsToBeAdjusted="x", reasonOfReturn=7).details
+        errors = reply(rejected("invalid_payload", details=details))["errors"]
+        assert [error["code"] for error in errors] == [400, 400]
+        assert [error["message"].split()[0] for error in errors] == [
+            "pointsToBeAdjusted",
+            "reasonOfReturn",
+        ]
+
+    def test_a_dead_letter_is_answered_in_the_same_envelope(self) -> None:
+        with pytest.raises(Undeliverable) as caught:
+            read({})
+        fault = caught.value
+        code, message = _only(CAPILLARY.error(fault.key, fault.message, {}, fault.details))
+        assert code == 400
+        assert message.startswith("header user-id")
+
+
+def _only(body: Json) -> tuple[int, str]:
+    (error,) = body["errors"]
+    assert error["status"] is False
+    return error["code"], error["message"]
