@@ -135,7 +135,7 @@ def _settle(
     as_json: bool,
 ) -> None:
     """Do one thing to each of the letters, asking first; end with 3 if one is not there."""
-    if not yes and not _confirmed(f"Really {verb} {', '.join(letter_ids)}?"):
+    if not yes and not showing.confirmed(f"Really {verb} {', '.join(letter_ids)}?"):
         raise typer.Exit(EXIT_USAGE)
 
     async def work(settings: Settings) -> int:
@@ -153,15 +153,6 @@ def _settle(
         return EXIT_OK if len(settled) == len(letter_ids) else EXIT_FAULT_FOUND
 
     carry_out(work)
-
-
-def _confirmed(question: str) -> bool:
-    """Ask the user; nobody there to answer is a no."""
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        showing.talk("\nNobody answered: say --yes.")
-        return False
 
 
 def _not_found(letter_id: str) -> Ended:

@@ -14,6 +14,7 @@ from worker.cli.bucket import bucket
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
+from worker.cli.member import member
 from worker.cli.program import program
 from worker.cli.schemas import schemas
 from worker.cli.setup import migrate, run
@@ -73,6 +74,7 @@ app.command(
 app.command(rich_help_panel=_MEMBERS)(outcome)
 app.command(rich_help_panel=_MEMBERS)(balance)
 app.command(rich_help_panel=_MEMBERS)(history)
+app.add_typer(member, name="member", rich_help_panel=_MEMBERS)
 app.command(rich_help_panel=_MEMBERS)(bucket)
 app.command(rich_help_panel=_WATCHING)(tail)
 app.command(rich_help_panel=_WATCHING)(audit)

@@ -35,7 +35,6 @@ _NAMED_BY: Final = {
     "currencies": "code",
     "reason_codes": "code",
     "promotions": "id",
-    "reactors": "event_type",
     "publishers": "user_id",
 }
 

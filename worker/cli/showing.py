@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -57,6 +58,15 @@ def console(*, stderr: bool = False) -> Console:
 def talk(text: str) -> None:
     """Say something to the user, on standard error."""
     sys.stderr.write(visible(mask(text)) + "\n")
+
+
+def confirmed(question: str) -> bool:
+    """Ask the user; nobody there to answer is a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        talk("\nNobody answered: say --yes.")
+        return False
 
 
 def write(body: bytes) -> None:

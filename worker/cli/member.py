@@ -1,0 +1,220 @@
+"""`member enrol`, `block`, `unblock`, `identify` and `erase`: what is said of a member."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from schemas.names import DEFAULT_PROGRAM_ID
+from schemas.text import text_rule
+from worker.cli import showing
+from worker.cli.command import Ended, Json, Member, Program, carry_out
+from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
+from worker.identifiers import NAME_BYTES_MAX, VALUE_BYTES_MAX, fingerprint, is_name, is_value
+from worker.readiness import check_migrated
+from worker.store import members
+from worker.store.keys import MemberKey
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from worker.settings import Settings
+
+member = typer.Typer(
+    no_args_is_help=True, help="Enrol, block, identify and erase members of a programme."
+)
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
+_STDIN_BYTES_MAX: Final = 4_096
+
+
+def _check_name(name: str) -> str:
+    if not is_name(name):
+        raise typer.BadParameter(f"it {text_rule(1, NAME_BYTES_MAX)}")
+    return name
+
+
+@member.command()
+def enrol(
+    member_id: Member, *, program: Program = DEFAULT_PROGRAM_ID, as_json: Json = False
+) -> None:
+    """Enrol a member, as a programme with enrolment = "required" asks for.
+
+    Example: points-worker member enrol alice --program acme
+    """
+    key = MemberKey(program, member_id)
+    _carry_out(lambda url: members.enrol(url, key), "is enrolled", as_json=as_json)
+
+
+@member.command()
+def block(
+    member_id: Member, *, program: Program = DEFAULT_PROGRAM_ID, as_json: Json = False
+) -> None:
+    """Block a member: requests are rejected with member_inactive, and points still expire.
+
+    Example: points-worker member block alice
+    """
+    key = MemberKey(program, member_id)
+    _carry_out(
+        lambda url: members.set_blocked(url, key, is_blocked=True), "is blocked", as_json=as_json
+    )
+
+
+@member.command()
+def unblock(
+    member_id: Member, *, program: Program = DEFAULT_PROGRAM_ID, as_json: Json = False
+) -> None:
+    """Take the block from a member.
+
+    Example: points-worker member unblock alice
+    """
+    key = MemberKey(program, member_id)
+    _carry_out(
+        lambda url: members.set_blocked(url, key, is_blocked=False),
+        "is not blocked",
+        as_json=as_json,
+    )
+
+
+@member.command()
+def identify(
+    member_id: Member,
+    *,
+    name: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="What it is, as mobile or email.", callback=_check_name),
+    ],
+    value: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE",
+            help="The identifier. Without it, it is read from standard input, where no shell"
+            " writes it down.",
+            show_default=False,
+        ),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Let it lead to the member no longer.")
+    ] = False,
+    program: Program = DEFAULT_PROGRAM_ID,
+    as_json: Json = False,
+) -> None:
+    """Let an identifier (a mobile number, an e-mail or account number) lead to a member.
+
+    It is taken to the letter and stored only as a fingerprint, made with POINTS_IDENTIFIER_KEY.
+    Ends with 3 if it is another member's.
+
+    Example: points-worker member identify alice --name mobile < number.txt
+    """
+    given = _read_value() if value is None else value
+    if not is_value(given):
+        raise typer.BadParameter(
+            f"it {text_rule(1, VALUE_BYTES_MAX)}", param_hint="--value or standard input"
+        )
+
+    async def work(settings: Settings) -> int:
+        if settings.identifier_key is None:
+            raise Ended(
+                "POINTS_IDENTIFIER_KEY is missing: set it, or POINTS_IDENTIFIER_KEY_FILE, to the"
+                " key that the workers have.",
+                EXIT_BAD_CONFIGURATION,
+            )
+        found = fingerprint(settings.identifier_key.get_secret_value(), name, given)
+        key = MemberKey(program, member_id)
+        return await _work(
+            settings,
+            lambda url: members.identify(url, key, name, found, is_removed=remove),
+            f"is no longer known by this {name}" if remove else f"is known by this {name}",
+            as_json=as_json,
+        )
+
+    carry_out(work)
+
+
+@member.command()
+def erase(
+    member_id: Member,
+    *,
+    program: Program = DEFAULT_PROGRAM_ID,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a member for good: identifiers, and what is personal in every stored answer.
+
+    Reasons, comments, metadata and source ids become null; amounts and ids stay, so the books
+    still add up. Requests that wait are rejected, later ones are member_inactive.
+
+    Example: points-worker member erase alice --program acme --yes
+    """
+    if not yes and not showing.confirmed(
+        f"Really erase member {member_id} of programme {program} for good?"
+    ):
+        raise typer.Exit(EXIT_USAGE)
+
+    async def work(settings: Settings) -> int:
+        await check_migrated(settings)
+        try:
+            erased = await members.erase(
+                settings.database_url.get_secret_value(), MemberKey(program, member_id)
+            )
+        except members.NotDone as error:
+            raise Ended(str(error), EXIT_FAULT_FOUND) from None
+        if as_json:
+            showing.write_json(
+                {
+                    "program_id": program,
+                    "member_id": member_id,
+                    "status": "erased",
+                    "outcomes_blanked": erased.outcomes,
+                    "identifiers_deleted": erased.identifiers,
+                    "requests_to_reject": erased.waiting,
+                }
+            )
+        else:
+            showing.talk(
+                f"Member {member_id} of programme {program} is erased. Answers blanked:"
+                f" {erased.outcomes}; identifiers deleted: {erased.identifiers}; waiting requests"
+                f" that will be rejected: {erased.waiting}."
+            )
+        return EXIT_OK
+
+    carry_out(work)
+
+
+def _read_value() -> str:
+    """Read an identifier from standard input, unseen where somebody types it."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Identifier", hide_input=True, err=True))
+    try:
+        return sys.stdin.buffer.read(_STDIN_BYTES_MAX).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise typer.BadParameter("it is not UTF-8", param_hint="standard input") from None
+
+
+def _carry_out(
+    change: Callable[[str], Awaitable[members.MemberState]], done: str, *, as_json: bool
+) -> None:
+    carry_out(lambda settings: _work(settings, change, done, as_json=as_json))
+
+
+async def _work(
+    settings: Settings,
+    change: Callable[[str], Awaitable[members.MemberState]],
+    done: str,
+    *,
+    as_json: bool,
+) -> int:
+    """Make one change and say what the member is now."""
+    await check_migrated(settings)
+    try:
+        state = await change(settings.database_url.get_secret_value())
+    except members.NotDone as error:
+        raise Ended(str(error), EXIT_FAULT_FOUND) from None
+    if as_json:
+        showing.write_json(state)
+    else:
+        already = "" if state.is_changed else " already; nothing changed"
+        showing.talk(f"Member {state.member_id} of programme {state.program_id} {done}{already}.")
+    return EXIT_OK
