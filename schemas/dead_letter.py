@@ -9,7 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from schemas import errors, names
 from schemas.outcome import Error  # noqa: TC001 - pydantic reads it at run time.
 
-REASONS: Final = (*errors.DEAD_LETTER_KEYS, errors.INVALID_PAYLOAD)
+REASONS: Final = (
+    *errors.DEAD_LETTER_KEYS,
+    errors.INVALID_PAYLOAD,
+    # Of a vendor's message that names its member by an identifier.
+    errors.MEMBER_NOT_FOUND,
+    errors.INVALID_IDENTIFIER_TYPE,
+)
 
 
 def _describe_headers(schema: dict[str, Any]) -> None:

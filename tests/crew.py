@@ -16,6 +16,7 @@ from tests.traffic import Received, connected, received_of
 from tests.waiting import until
 from worker import app
 from worker.crew import Shared
+from worker.dialects.jwe import Keyring
 from worker.observe.metrics import Metrics
 from worker.observe.status import Status
 from worker.readiness import declare_topology
@@ -72,7 +73,14 @@ class Crew:
         pool = await open_pool(self.settings)
         stopping = asyncio.Event()
         shared = Shared(
-            self.settings, self.agreement, pool, self.status, self.metrics, "w", stopping
+            self.settings,
+            self.agreement,
+            pool,
+            self.status,
+            self.metrics,
+            "w",
+            stopping,
+            Keyring.load(self.settings.jwe_private_keys, self.settings.jwe_public_keys),
         )
         opened = app._open_session
 

@@ -22,6 +22,7 @@ from worker.broker import (
     open_session,
 )
 from worker.crew import Shared, work
+from worker.dialects.jwe import Keyring
 from worker.exits import EXIT_BUG, EXIT_OK, EXIT_TRY_AGAIN, EXIT_UNREACHABLE
 from worker.observe import http, logging
 from worker.observe.metrics import Metrics
@@ -45,7 +46,8 @@ async def run(settings: Settings, *, setup: bool = False) -> int:
     """Run one worker until it is told to stop; return the exit code.
 
     With `setup` the database is migrated and the topology declared first. Raises BadSettings where
-    the health pages cannot be served. A bug is logged, with its traceback, and ends with EXIT_BUG.
+    keys cannot be read or the health pages cannot be served. A bug is logged, with its traceback,
+    and ends with EXIT_BUG.
     """
     worker_id = f"{os.uname().nodename}-{os.getpid()}"
     logging.configure(
@@ -61,6 +63,7 @@ async def run(settings: Settings, *, setup: bool = False) -> int:
 
 
 async def _run(settings: Settings, worker_id: str, *, setup: bool) -> int:
+    keyring = Keyring.load(settings.jwe_private_keys, settings.jwe_public_keys)
     status = Status()
     metrics = Metrics(__version__)
     stopping = asyncio.Event()
@@ -85,7 +88,7 @@ async def _run(settings: Settings, worker_id: str, *, setup: bool) -> int:
             return EXIT_OK
         pool = await open_pool(settings)
         stack.push_async_callback(close_pool, pool)
-        shared = Shared(settings, agreement, pool, status, metrics, worker_id, stopping)
+        shared = Shared(settings, agreement, pool, status, metrics, worker_id, stopping, keyring)
         _log.info(
             "started",
             prefix=agreement.prefix,

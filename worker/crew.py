@@ -1,4 +1,4 @@
-"""One session's crew: a lane for each partition, and the door."""
+"""One session's crew: a lane for each partition, the door, and the sweeper."""
 
 from __future__ import annotations
 
@@ -14,20 +14,27 @@ from schemas.topology import door, partition_of, partition_queue
 from worker.broker import SessionLost
 from worker.broker.topology import consumer_priority
 from worker.caution import Caution
+from worker.domain.ordinals import Parking
 from worker.door.bindings import Bindings
 from worker.door.door import Door
+from worker.door.translating import Translator
 from worker.envelope.reading import Reader
 from worker.lane.applying import Applier
 from worker.lane.holding import Holder
 from worker.lane.lane import Lane
 from worker.store.agreement import read_agreement
+from worker.store.directory import Directory
+from worker.store.leadership import Leadership
 from worker.store.suspects import Suspects
 from worker.store.transaction import Books
+from worker.sweeper import Sweeper
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from worker.broker import Intake, Session
+    from worker.dialects.jwe import Keyring
     from worker.observe.metrics import Metrics
     from worker.observe.status import Status
     from worker.settings import Settings
@@ -35,6 +42,9 @@ if TYPE_CHECKING:
     from worker.store.pool import Pool
 
 _log = structlog.get_logger("worker.crew")
+
+# So long, and three sweeps, may a worker that leads say nothing before another one leads.
+_SILENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ class Shared:
     metrics: Metrics
     worker_id: str
     stopping: asyncio.Event
+    keyring: Keyring
 
 
 async def work(shared: Shared, session: Session) -> None:
@@ -88,18 +99,25 @@ class _Stopped(SessionLost):
     """The worker stops, and what is being held goes back to the broker unacknowledged."""
 
 
-async def _run(part: Lane | Door) -> None:
-    """Run a lane or the door; one that had to let go of what it held has stopped in order."""
+async def _run(part: Lane | Door | Sweeper) -> None:
+    """Run a part; one that had to let go of what it held has stopped in order."""
     with suppress(_Stopped):
         await part.run()
 
 
-async def _open(shared: Shared, session: Session) -> tuple[list[Intake], list[Lane | Door]]:
-    """Open an intake and a publisher for the door and every lane, and put them to work."""
+async def _open(
+    shared: Shared, session: Session
+) -> tuple[list[Intake], list[Lane | Door | Sweeper]]:
+    """Open an intake and a publisher for the door and every lane; the sweeper needs no intake."""
     settings, agreement = shared.settings, shared.agreement
     pause = partial(_pause, session, shared.stopping)
     reader = Reader(settings.body_bytes_max, session.user)
-    applier = Applier(Books(shared.pool), agreement.prefix, session.user)
+    applier = Applier(
+        Books(shared.pool),
+        agreement.prefix,
+        session.user,
+        parking=Parking(settings.ordinal_wait_seconds, settings.parked_max),
+    )
     caution = Caution(
         Suspects(shared.pool),
         pause,
@@ -116,7 +134,7 @@ async def _open(shared: Shared, session: Session) -> tuple[list[Intake], list[La
         intake = await session.intake(queue, prefetch=agreement.prefetch, priority=priority)
         caution.watch(intake)
         intakes.append(intake)
-    parts: list[Lane | Door] = []
+    parts: list[Lane | Door | Sweeper] = []
     for partition, intake in enumerate(intakes[:-1]):
         name = f"{agreement.generation}.{partition:03d}"
         holder = Holder(
@@ -141,17 +159,30 @@ async def _open(shared: Shared, session: Session) -> tuple[list[Intake], list[La
         )
         parts.append(lane)
     parts.append(await _open_door(shared, session, intakes[-1], reader, caution))
+    if settings.sweep_seconds:
+        parts.append(await _sweeper(shared, session, pause))
     return intakes, parts
 
 
 async def _open_door(
     shared: Shared, session: Session, intake: Intake, reader: Reader, caution: Caution
 ) -> Door:
-    prefix, publisher = shared.agreement.prefix, await session.publisher()
+    settings, prefix = shared.settings, shared.agreement.prefix
+    pause = partial(_pause, session, shared.stopping)
+    publisher = await session.publisher()
+    key = settings.identifier_key
+    translator = Translator(
+        reader,
+        Directory(shared.pool),
+        shared.keyring,
+        identifier_key=key.get_secret_value() if key else None,
+        prefix=prefix,
+        user=session.user,
+    )
     bindings = Bindings(
         intake,
         publisher,
-        partial(_pause, session, shared.stopping),
+        pause,
         session.watch,
         partial(_declared_at, shared.pool),
         shared.status,
@@ -161,12 +192,38 @@ async def _open_door(
         intake,
         publisher,
         reader,
+        translator,
         bindings,
         caution,
+        pause,
+        shared.status,
         shared.metrics,
         prefix=prefix,
         user=session.user,
-        batch_max=shared.settings.batch_max,
+        batch_max=settings.batch_max,
+        delay_seconds_min=settings.retry_delay_seconds_min,
+        delay_seconds_max=settings.retry_delay_seconds_max,
+    )
+
+
+async def _sweeper(
+    shared: Shared, session: Session, pause: Callable[[float], Awaitable[None]]
+) -> Sweeper:
+    settings = shared.settings
+    leadership = Leadership(
+        settings.database_url.get_secret_value(),
+        silence_seconds_max=3 * settings.sweep_seconds + _SILENCE_SECONDS,
+    )
+    return Sweeper(
+        leadership,
+        shared.pool,
+        await session.publisher(),
+        pause,
+        shared.metrics,
+        prefix=shared.agreement.prefix,
+        user=session.user,
+        every_seconds=settings.sweep_seconds,
+        members_max=settings.sweep_max,
     )
 
 

@@ -18,7 +18,23 @@ if TYPE_CHECKING:
 
     from worker.store.pool import Pool
 
-TABLES = ("members", "wallets", "lots", "journal", "suspects", "topology")
+TABLES = (
+    "members",
+    "wallets",
+    "lots",
+    "journal",
+    "holds",
+    "awards",
+    "reversals",
+    "streams",
+    "early_requests",
+    "day_sums",
+    "operator_days",
+    "identifiers",
+    "resolutions",
+    "suspects",
+    "topology",
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,31 +8,47 @@ twice.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 
-from schemas import names
-from schemas.topology import adjustments_exchange, bucket_key, dead
-from worker.broker import Publication, passed_on
+from schemas.topology import dead
+from worker.backoff import delays
+from worker.dialects import DIALECTS
+from worker.door.forwarding import forward
+from worker.door.translating import Foreign
 from worker.envelope import writing
-from worker.envelope.reading import KILLER, PRIORITY_MAX, Reading
+from worker.envelope.reading import KILLER, Reading
+from worker.envelope.replies import address_of, error_reply
+from worker.store.faults import PassingFault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeAlias
 
-    from worker.broker import Delivery, Intake, Publisher
+    from worker.broker import Delivery, Intake, Publication, Publisher
     from worker.caution import Caution
     from worker.door.bindings import Bindings
+    from worker.door.translating import Translator
     from worker.envelope.reading import Reader
     from worker.observe.metrics import Metrics
+    from worker.observe.status import Status
+
+    Message: TypeAlias = Reading | Foreign
 
 _log = structlog.get_logger("worker.door")
+
+_HOLD_PAUSE_SECONDS: Final = 1.0
+_KEY_MISSING: Final = (
+    "a request names its member by an identifier, and POINTS_IDENTIFIER_KEY is not set: set it as"
+    " it was when the identifiers were stored, and start the worker again"
+)
 
 
 class Door:
     """Consumes the door's queue until it is told to stop or the session is lost.
 
+    `pause` waits so many seconds, and raises where the session ends or the worker stops meanwhile.
     `user` is the worker's own user at the broker.
     """
 
@@ -41,23 +57,33 @@ class Door:
         intake: Intake,
         publisher: Publisher,
         reader: Reader,
+        translator: Translator,
         bindings: Bindings,
         caution: Caution,
+        pause: Callable[[float], Awaitable[None]],
+        status: Status,
         metrics: Metrics,
         *,
         prefix: str,
         user: str,
         batch_max: int,
+        delay_seconds_min: float,
+        delay_seconds_max: float,
     ) -> None:
         self._intake = intake
         self._publisher = publisher
         self._reader = reader
+        self._translator = translator
         self._bindings = bindings
         self._caution = caution
+        self._pause = pause
+        self._status = status
         self._metrics = metrics
         self._prefix = prefix
         self._user = user
         self._batch_max = batch_max
+        self._delay_seconds_min = delay_seconds_min
+        self._delay_seconds_max = delay_seconds_max
 
     async def run(self) -> None:
         """Work until the intake is stopped. Raises SessionLost when the session ends before."""
@@ -75,20 +101,29 @@ class Door:
             )
 
     async def _work_together(self, deliveries: Sequence[Delivery]) -> None:
-        """Send a batch on. Only reading it can kill: nobody has to wait while it is published."""
+        """Send a batch on. Only reading it can kill: nobody has to wait for anything else."""
         await self._caution.join()
         try:
-            readings = [self._reader.identify(delivery)[0] for delivery in deliveries]
+            messages = await self._read(deliveries)
+        finally:
+            await self._caution.leave()
+        if stuck := await self._look_up(messages):
+            if before := deliveries[: deliveries.index(stuck.delivery)]:
+                await self._work_together(before)
+            await self._hold_for_the_key()
+        await self._caution.join()
+        try:
+            self._translate(messages)
         finally:
             await self._caution.leave()
         publications: list[Publication] = []
-        for reading in readings:
-            if self._was_turned_away(reading):
+        for message in messages:
+            if self._was_turned_away(message):
                 await self._publish(publications)
                 publications = []
-                await self._send_when_bound(reading)
+                await self._send_when_bound(message)
             else:
-                publications += self._onward(reading)
+                publications += self._onward(message)
         await self._publish(publications)
         self._intake.ack_through(deliveries[-1].tag)
 
@@ -96,16 +131,71 @@ class Door:
         """Send one message on with nothing else in hand; one that is condemned is not read."""
         async with self._caution.alone(delivery) as is_condemned:
             if is_condemned:
-                reading = Reading(delivery, letter=KILLER)
+                messages = [self._condemned(delivery)]
             else:
-                reading, _ = self._reader.identify(delivery)
-            if not self._was_turned_away(reading):
-                await self._publish(self._onward(reading))
-                self._intake.ack_through(delivery.tag)
-                return
+                messages = await self._read([delivery])
+            stuck = await self._look_up(messages)
+            if not stuck:
+                self._translate(messages)
+                if not self._was_turned_away(messages[0]):
+                    await self._publish(self._onward(messages[0]))
+                    self._intake.ack_through(delivery.tag)
+                    return
         # Nobody else has to wait where this one must.
-        await self._send_when_bound(reading)
+        if stuck:
+            await self._hold_for_the_key()
+        await self._send_when_bound(messages[0])
         self._intake.ack_through(delivery.tag)
+
+    async def _read(self, deliveries: Sequence[Delivery]) -> list[Message]:
+        """Read a batch, each message by the contract or by its dialect."""
+        foreign = [delivery for delivery in deliveries if delivery.type in DIALECTS]
+        translated = iter(await self._translator.read(foreign) if foreign else ())
+        return [
+            next(translated) if delivery.type in DIALECTS else self._reader.identify(delivery)[0]
+            for delivery in deliveries
+        ]
+
+    def _condemned(self, delivery: Delivery) -> Message:
+        if delivery.type in DIALECTS:
+            return self._translator.condemned(delivery)
+        return Reading(delivery, address_of(delivery, self._user), letter=KILLER)
+
+    async def _look_up(self, messages: Sequence[Message]) -> Foreign | None:
+        """Look up what the dialects need, however long Postgres is away.
+
+        Returns the first message that has to wait for a key.
+        """
+        foreign = [message for message in messages if isinstance(message, Foreign)]
+        if not foreign:
+            return None
+        waits = delays(self._delay_seconds_min, self._delay_seconds_max)
+        try:
+            while True:
+                try:
+                    return await self._translator.look_up(foreign)
+                except PassingFault as fault:
+                    self._metrics.retries.labels(type(fault.__cause__).__name__).inc()
+                    self._status.set_fault("postgres", str(fault), holder="door")
+                    _log.warning("door_waits", server="postgres", reason=str(fault))
+                    await self._pause(next(waits))
+        finally:
+            self._status.clear("postgres", holder="door")
+
+    def _translate(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if isinstance(message, Foreign):
+                self._translator.translate(message)
+
+    async def _hold_for_the_key(self) -> NoReturn:
+        """Wait, and say so, until this worker stops: with its settings it cannot go on."""
+        _log.error("identifier_key_missing", reason=_KEY_MISSING)
+        self._status.set_fault("door", _KEY_MISSING)
+        try:
+            while True:
+                await self._pause(_HOLD_PAUSE_SECONDS)
+        finally:
+            self._status.clear("door")
 
     async def _publish(self, publications: Sequence[Publication]) -> None:
         report = await self._publisher.publish(publications)
@@ -116,42 +206,26 @@ class Door:
             if item.exchange == dead(self._prefix):
                 self._metrics.dead_letters.labels(item.routing_key).inc()
 
-    def _was_turned_away(self, reading: Reading) -> bool:
-        key = reading.key
-        return key is not None and self._bindings.turned_away(reading.delivery, key.member_id)
+    def _was_turned_away(self, message: Message) -> bool:
+        """Tell of a canonical request whether it came with its bucket key, and may come back."""
+        key = None if isinstance(message, Foreign) else message.key
+        return key is not None and self._bindings.turned_away(message.delivery, key.member_id)
 
-    async def _send_when_bound(self, reading: Reading) -> None:
-        (forward,) = self._onward(reading)
-        await self._bindings.send_when_bound(forward, self._publish)
+    async def _send_when_bound(self, message: Message) -> None:
+        (forwarded,) = self._onward(message)
+        await self._bindings.send_when_bound(forwarded, self._publish)
 
-    def _onward(self, reading: Reading) -> list[Publication]:
-        delivery = reading.delivery
-        if reading.key is not None:
-            return [self._forward(delivery, reading.key.member_id)]
-        assert reading.letter is not None, "a message without ids has a letter"
-        letter = writing.dead_letter(delivery, reading.letter, self._prefix, self._user)
+    def _onward(self, message: Message) -> list[Publication]:
+        """Return what is to be published for a message: it goes on, or it is set aside."""
+        if isinstance(message, Foreign):
+            return self._translator.onward(message)
+        delivery = message.delivery
+        if message.key is not None:
+            headers = writing.passed_on_headers(delivery, self._user)
+            member_id = message.key.member_id
+            return [forward(delivery, member_id, headers, prefix=self._prefix, user=self._user)]
+        assert message.letter is not None, "a message without ids has a letter"
+        letter = writing.dead_letter(delivery, message.letter, self._prefix, self._user)
         if not delivery.reply_to:
             return [letter]
-        return [writing.error_reply(delivery, reading.letter), letter]
-
-    def _forward(self, delivery: Delivery, member_id: str) -> Publication:
-        """Return the request as it goes on to its lane.
-
-        It carries the first publisher's checked user in a header, and the name of a property that
-        the lane will refuse: the property itself could cost the message on its way.
-        """
-        headers = writing.passed_on_headers(delivery, self._user)
-        headers.pop(names.REFUSED_PROPERTY_HEADER, None)
-        forward = passed_on(
-            delivery,
-            adjustments_exchange(self._prefix),
-            bucket_key(member_id),
-            user=self._user,
-            headers=headers,
-        )
-        if delivery.expiration is not None:
-            headers[names.REFUSED_PROPERTY_HEADER] = "expiration"
-        elif (delivery.priority or 0) > PRIORITY_MAX:
-            headers[names.REFUSED_PROPERTY_HEADER] = "priority"
-            forward.priority = PRIORITY_MAX
-        return forward
+        return [error_reply(message.address, message.letter), letter]

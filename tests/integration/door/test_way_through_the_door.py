@@ -12,23 +12,16 @@ from schemas.topology import bucket_key
 from tests.brokers import session_at
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import delivered, request, user_of
+from tests.integration.door.forwarding import Forwarding
 from tests.proxy import Proxy
 from tests.waiting import until
-from worker.broker import Publication
-from worker.caution import Caution
-from worker.door.bindings import Bindings
-from worker.door.door import Door
-from worker.envelope.reading import Reader
-from worker.store.suspects import Suspects
+from worker.door.forwarding import forward
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
 
     import asyncpg
 
-    from worker.broker import Intake, Publisher
     from worker.store.pool import Pool
 
 MEMBER = "m"
@@ -38,53 +31,6 @@ MEMBER = "m"
 async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
     async with Crew(amqp_url, database_url, prefix) as made:
         yield made
-
-
-class Forwarding:
-    """A door alone: what it sends on lies in the lanes, where the test looks at it."""
-
-    def __init__(self, crew: Crew, pool: Pool) -> None:
-        self.crew = crew
-        self.pool = pool
-
-    def door(self, intake: Intake, publisher: Publisher) -> Door:
-        crew, user = self.crew, user_of(self.crew.amqp_url)
-
-        async def pause(_: float) -> None:
-            raise AssertionError("nothing is held here")
-
-        def watch(_: str) -> AbstractAsyncContextManager[tuple[str, Intake]]:
-            raise AssertionError("nothing was turned away here")
-
-        async def never() -> datetime | None:
-            return None
-
-        return Door(
-            intake,
-            publisher,
-            Reader(2_000, user),
-            Bindings(intake, publisher, pause, watch, never, crew.status, prefix=crew.prefix),
-            Caution(Suspects(self.pool), pause, deliveries_min=5, deaths_max=3),
-            crew.metrics,
-            prefix=crew.prefix,
-            user=user,
-            batch_max=7,
-        )
-
-    async def forwarded(self, *messages: Any, **properties: Any) -> list[Any]:
-        """Send messages through a door and return them as they arrive in the lanes."""
-        crew = self.crew
-        await crew.send(*messages, **{"routing_key": "anything", **properties})
-        session = await session_at(crew.amqp_url, "door")
-        intake = await session.intake(crew.name("door"), prefetch=100)
-        await until(lambda: intake.in_hand == len(messages), what="all have come")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.door(intake, await session.publisher()).run())
-            await until(lambda: intake.in_hand == 0, what="the door is done")
-            intake.stop()
-        await session.close()
-        lanes = [crew.name(f"partition.1.00{lane}") for lane in (0, 1)]
-        return await crew.consumed(lanes, len(messages))
 
 
 @pytest.fixture
@@ -159,7 +105,7 @@ async def test_a_forwarded_request_is_what_it_was(forwarding: Forwarding) -> Non
     assert (properties.reply_to, properties.priority) == ("answers", 3)
     assert properties.delivery_mode == 2
     assert properties.user_id == user_of(forwarding.crew.amqp_url)
-    assert message.headers == {"traceparent": "00-aa-bb-01", "mine": 7}
+    assert message.headers == {"traceparent": "00-aa-bb-01", "mine": 7, "x-original-user-id": ""}
 
 
 async def test_the_first_publishers_checked_user_is_passed_on_and_no_claim_of_anyones(
@@ -168,7 +114,7 @@ async def test_the_first_publishers_checked_user_is_passed_on_and_no_claim_of_an
     user = user_of(forwarding.crew.amqp_url)
     claim = {"x-original-user-id": "somebody else"}
     (nobody,) = await forwarding.forwarded(request("a", 1), headers=claim)
-    assert "x-original-user-id" not in nobody.headers
+    assert nobody.headers["x-original-user-id"] == ""
     (checked,) = await forwarding.forwarded(request("a", 1), user_id=user, headers=claim)
     # Only the worker's own user is believed, and this is it.
     assert checked.headers["x-original-user-id"] == "somebody else"
@@ -190,9 +136,7 @@ async def test_a_property_that_could_cost_the_message_is_named_and_taken_off(
 
 async def test_nobody_but_the_door_can_name_a_refused_property(forwarding: Forwarding) -> None:
     claim = {"x-refused-property": "expiration"}
-    (message,) = await forwarding.forwarded(
-        request("r", 1), headers=claim, user_id=user_of(forwarding.crew.amqp_url)
-    )
+    (message,) = await forwarding.forwarded(request("r", 1), headers=claim)
     assert "x-refused-property" not in message.headers
 
 
@@ -230,11 +174,8 @@ async def test_what_the_door_cannot_read_is_set_aside_and_answered_among_its_nei
     assert crew.counted("dead_letters_total", key="malformed_json") == 1
 
 
-def test_a_publication_says_by_its_kind_whether_it_may_be_given_up() -> None:
-    """Forwarded requests must be taken: what the door acknowledges would else be lost."""
-    reading, _ = Reader(2_000, "worker").identify(delivered(request("r", 1)))
-    door = Door.__new__(Door)
-    door._prefix, door._user = "desk", "worker"
-    (publication,) = door._onward(reading)
-    assert isinstance(publication, Publication)
-    assert publication.must_be_taken
+def test_a_forwarded_request_must_be_taken() -> None:
+    """What the door acknowledges would else be lost."""
+    onward = forward(delivered(request("r", 1)), "m", {}, prefix="desk", user="worker")
+    assert onward.must_be_taken
+    assert onward.mandatory

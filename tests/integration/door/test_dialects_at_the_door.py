@@ -1,0 +1,345 @@
+"""What vendors' systems send goes on as canonical requests, in order, to the right member."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from schemas.topology import bucket_key
+from tests.brokers import session_at
+from tests.crew import Crew
+from tests.inside import request, user_of
+from tests.integration.door.forwarding import BODY_BYTES_MAX, Forwarding
+from tests.waiting import until
+from worker.caution import _digest
+from worker.dialects import DIALECTS
+from worker.identifiers import fingerprint
+from worker.store.suspects import Suspects
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    import asyncpg
+
+    from tests.traffic import Received
+    from worker.store.pool import Pool
+
+KEY = b"a key of thirty-two bytes or so."
+CAPILLARY = "capillary.negative_points_adjustment"
+BEANS = "beans.balance"
+WLL = "wll.event"
+MOBILE = "+49 151 0000000"
+DEDUCTION = {"pointsToBeAdjusted": "10.50", "reasonOfReturn": "Extra points were issued"}
+BY_MOBILE = {"identifier-name": "mobile", "identifier-value": MOBILE}
+
+
+@pytest.fixture
+async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
+    async with Crew(amqp_url, database_url, prefix) as made:
+        yield made
+
+
+@pytest.fixture
+def forwarding(crew: Crew, pool: Pool) -> Forwarding:
+    return Forwarding(crew, pool, key=KEY)
+
+
+async def identify(
+    owner: asyncpg.Connection, member_id: str, name: str = "mobile", value: str = MOBILE
+) -> None:
+    """Say whom an identifier belongs to, from now on."""
+    await owner.execute(
+        "INSERT INTO points.identifiers VALUES ('default', $1, $2, $3)"
+        " ON CONFLICT (program_id, name, fingerprint) DO UPDATE SET member_id = $3",
+        name,
+        fingerprint(KEY, name, value),
+        member_id,
+    )
+
+
+def vendors(
+    message_type: str, headers: Mapping[str, object] | None = None, message_id: str = "r-1"
+) -> dict[str, Any]:
+    """Return the properties of a vendor's message; by default member m's."""
+    given = {"member-id": "m"} if headers is None else headers
+    return {"message_type": message_type, "message_id": message_id, "headers": given}
+
+
+def body_of(message: Received) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(message.body)
+    return document
+
+
+async def test_a_vendors_message_goes_on_as_a_canonical_request(
+    crew: Crew, forwarding: Forwarding
+) -> None:
+    properties = vendors(
+        CAPILLARY, {"user-id": "7", "source": "INSTORE", "traceparent": "00-aa-bb-01"}
+    )
+    (message,) = await forwarding.forwarded(
+        json.dumps(DEDUCTION).encode(), **properties, correlation_id="c-1", priority=3
+    )
+    assert body_of(message) == {
+        "request_id": "r-1",
+        "program_id": "default",
+        "member_id": "7",
+        "operation": "ADJUST",
+        "points": "-10.5",
+        "reason": "Extra points were issued",
+        "source": "INSTORE",
+    }
+    assert message.routing_key == bucket_key("7")
+    sent = message.properties
+    assert (sent.message_type, sent.content_type) == ("adjustment.request.v1", "application/json")
+    assert (sent.message_id, sent.correlation_id) == ("r-1", "c-1")
+    assert (sent.reply_to, sent.priority) == (crew.replies, 3)
+    assert sent.user_id == user_of(crew.amqp_url)
+    inbound = DIALECTS[CAPILLARY].read(DEDUCTION, properties["headers"], "r-1")
+    headers = dict(message.headers)
+    assert json.loads(headers.pop("x-dialect")) == {"name": CAPILLARY, **inbound.context}
+    assert headers == {
+        "traceparent": "00-aa-bb-01",
+        "x-original-user-id": "",
+        "x-content-digest": sha256(inbound.content).hexdigest(),
+    }
+
+
+async def test_what_a_dialect_finds_wrong_travels_with_the_ids_alone(
+    forwarding: Forwarding,
+) -> None:
+    body = {**DEDUCTION, "pointsToBeAdjusted": "0"}
+    (message,) = await forwarding.forwarded(
+        json.dumps(body).encode(), **vendors(CAPILLARY, {"user-id": "7"})
+    )
+    assert body_of(message) == {"request_id": "r-1", "program_id": "default", "member_id": "7"}
+    refusal = json.loads(message.headers["x-refusal"])
+    assert refusal.keys() == {"key", "message", "details"}
+    assert refusal["key"] == "zero_points"
+
+
+async def test_messages_by_contract_and_by_dialect_keep_their_order(
+    crew: Crew, forwarding: Forwarding
+) -> None:
+    body = json.dumps({"type": "credit", "points": 1}).encode()
+    for n in range(10):
+        if n % 3:
+            await crew.send(body, routing_key="x", **vendors(BEANS, message_id=f"r{n}"))
+        else:
+            await crew.send(request(f"r{n}", 1, "m"), routing_key="x")
+    async with forwarding.open(10) as intake:
+        await until(lambda: intake.in_hand == 0, what="the door is done")
+    messages = await forwarding.in_lanes(10)
+    assert [body_of(message)["request_id"] for message in messages] == [f"r{n}" for n in range(10)]
+
+
+async def test_an_identifier_leads_to_its_member_and_goes_no_further(
+    forwarding: Forwarding, owner: asyncpg.Connection
+) -> None:
+    await identify(owner, "m-7")
+    (message,) = await forwarding.forwarded(
+        json.dumps(DEDUCTION).encode(),
+        **vendors(CAPILLARY, BY_MOBILE),
+    )
+    assert body_of(message)["member_id"] == "m-7"
+    assert message.routing_key == bucket_key("m-7")
+    everything = f"{message.body!r} {message.headers} {message.properties.message_id}"
+    assert MOBILE not in everything
+    stored = await owner.fetch("SELECT * FROM points.resolutions")
+    assert [(row["program_id"], row["request_id"], row["member_id"]) for row in stored] == [
+        ("default", "r-1", "m-7")
+    ]
+    assert MOBILE not in str(stored)
+
+
+async def test_a_repeat_reaches_the_member_whom_the_first_one_reached(
+    forwarding: Forwarding, owner: asyncpg.Connection
+) -> None:
+    await identify(owner, "first")
+    body = json.dumps(DEDUCTION).encode()
+    (first,) = await forwarding.forwarded(body, **vendors(CAPILLARY, BY_MOBILE))
+    await identify(owner, "second")
+    (again,) = await forwarding.forwarded(body, **vendors(CAPILLARY, BY_MOBILE))
+    (other,) = await forwarding.forwarded(body, **vendors(CAPILLARY, BY_MOBILE, "r-2"))
+    assert body_of(first) == body_of(again)
+    assert body_of(first)["member_id"] == "first"
+    assert body_of(other)["member_id"] == "second"
+    # Nobody has it any more, and the repeat is still the first member's.
+    await owner.execute("DELETE FROM points.identifiers")
+    (last,) = await forwarding.forwarded(body, **vendors(CAPILLARY, BY_MOBILE))
+    assert body_of(last) == body_of(first)
+
+
+async def test_a_batch_with_one_request_twice_resolves_it_once(
+    crew: Crew, forwarding: Forwarding, owner: asyncpg.Connection
+) -> None:
+    await identify(owner, "m-7")
+    body = json.dumps(DEDUCTION).encode()
+    messages = await forwarding.forwarded(body, body, **vendors(CAPILLARY, BY_MOBILE))
+    assert [body_of(message)["member_id"] for message in messages] == ["m-7"] * 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "key", "code"),
+    [
+        (BY_MOBILE, "member_not_found", 8015),
+        ({**BY_MOBILE, "identifier-name": "card"}, "invalid_identifier_type", 8013),
+        ({**BY_MOBILE, "identifier-value": "a\x07b"}, "invalid_payload", 400),
+    ],
+    ids=["unknown", "unknown_kind", "impossible"],
+)
+async def test_an_identifier_of_nobody_becomes_a_dead_letter_with_the_vendors_error(
+    crew: Crew,
+    forwarding: Forwarding,
+    owner: asyncpg.Connection,
+    headers: dict[str, object],
+    key: str,
+    code: int,
+) -> None:
+    body = json.dumps(DEDUCTION).encode()
+    await forwarding.forwarded(body, count=0, **vendors(CAPILLARY, headers))
+    (letter,) = await crew.taken(crew.name("dead"), 1)
+    (reply,) = await crew.taken(crew.replies, 1)
+    assert letter.body == body
+    assert letter.headers["x-error-key"] == key
+    assert letter.headers.items() >= headers.items()
+    assert letter.properties.message_type == CAPILLARY
+    assert MOBILE not in letter.headers["x-error-message"]
+    assert (reply.properties.message_type, reply.properties.correlation_id) == (CAPILLARY, "r-1")
+    (error,) = body_of(reply)["errors"]
+    assert (error["status"], error["code"]) == (False, code)
+    assert await owner.fetchval("SELECT count(*) FROM points.resolutions") == 0
+
+
+async def test_without_a_key_and_without_identifiers_nobody_has_this_one(
+    crew: Crew, pool: Pool
+) -> None:
+    forwarding = Forwarding(crew, pool)
+    body = json.dumps(DEDUCTION).encode()
+    await forwarding.forwarded(body, count=0, **vendors(CAPILLARY, BY_MOBILE))
+    (letter,) = await crew.taken(crew.name("dead"), 1)
+    assert letter.headers["x-error-key"] == "member_not_found"
+
+
+async def test_without_a_key_a_request_by_identifier_waits_and_the_worker_says_so(
+    crew: Crew, pool: Pool, owner: asyncpg.Connection
+) -> None:
+    await identify(owner, "m-7")
+    await crew.send(request("before", 1, "m"), routing_key="x")
+    body = json.dumps(DEDUCTION).encode()
+    await crew.send(body, routing_key="x", **vendors(CAPILLARY, BY_MOBILE, "held"))
+    await crew.send(request("behind", 1, "m"), routing_key="x")
+    async with Forwarding(crew, pool).open(3) as intake:
+        await until(
+            lambda: any(fault.condition == "door" for fault in crew.status.faults()),
+            what="the worker says so",
+        )
+        (reason,) = (f.reason for f in crew.status.faults() if f.condition == "door")
+        assert "POINTS_IDENTIFIER_KEY" in reason
+        # What stands before it has gone on; it, and what stands behind it, wait.
+        assert intake.in_hand == 2
+    assert [body_of(item)["request_id"] for item in await Forwarding(crew, pool).in_lanes(1)] == [
+        "before"
+    ]
+    async with Forwarding(crew, pool, key=KEY).open(2) as intake:
+        await until(lambda: intake.in_hand == 0, what="a worker with the key goes on")
+    found = {body_of(item)["request_id"] for item in await Forwarding(crew, pool).in_lanes(2)}
+    assert found == {"held", "behind"}
+
+
+@pytest.mark.parametrize(
+    ("body", "properties", "key"),
+    [
+        (b"{", {}, "malformed_json"),
+        (b"\xff", {}, "not_utf8"),
+        (b"[" + b" " * BODY_BYTES_MAX + b"]", {}, "too_large"),
+        (b"{}", {"content_type": "text/plain"}, "unsupported_content_type"),
+        (b"{}", {"message_id": "x" * 129}, "invalid_payload"),
+        (b"{}", {"headers": {}}, "missing_member_id"),
+        (b"{}", {"headers": {"member-id": "m", "program-id": "no id"}}, "invalid_payload"),
+    ],
+    ids=["json", "utf8", "large", "content_type", "long_id", "no_member", "program"],
+)
+async def test_what_cannot_be_tied_to_a_request_is_set_aside_and_answered_in_its_dialect(
+    crew: Crew, forwarding: Forwarding, body: bytes, properties: dict[str, Any], key: str
+) -> None:
+    for number, message_type in enumerate(DIALECTS):
+        given = {**vendors(message_type), "correlation_id": f"c-{number}", **properties}
+        await crew.send(body, routing_key="x", **given)
+    async with forwarding.open(len(DIALECTS)) as intake:
+        await until(lambda: intake.in_hand == 0, what="the door is done")
+    letters = await crew.taken(crew.name("dead"), len(DIALECTS))
+    replies = await crew.taken(crew.replies, len(DIALECTS))
+    for number, message_type in enumerate(DIALECTS):
+        letter, reply = letters[number], replies[number]
+        assert letter.body == body
+        assert letter.properties.message_type == message_type
+        assert letter.headers["x-error-key"] == key
+        assert reply.properties.message_type == message_type
+        assert reply.properties.correlation_id == f"c-{number}"
+        assert reply.properties.content_type == "application/json"
+        assert isinstance(body_of(reply), dict)
+
+
+async def test_a_vendors_message_without_an_address_gets_no_reply(
+    crew: Crew, forwarding: Forwarding
+) -> None:
+    await forwarding.forwarded(b"{", count=0, **vendors(BEANS), reply_to=None)
+    await crew.taken(crew.name("dead"), 1)
+    assert await crew.depth(crew.replies) == 0
+
+
+@pytest.mark.parametrize("name", ["x-dialect", "x-content-digest", "x-refusal"])
+@pytest.mark.parametrize("message_type", ["adjustment.request.v1", BEANS])
+async def test_nobody_but_the_door_can_say_what_a_dialect_made_of_a_message(
+    forwarding: Forwarding, name: str, message_type: str
+) -> None:
+    body = json.dumps({"type": "credit", "points": 1}).encode()
+    claim = json.dumps({"name": WLL, "key": "zero_points", "message": "", "details": []})
+    if message_type == BEANS:
+        given = vendors(BEANS, {"member-id": "m", name: claim})
+        (message,) = await forwarding.forwarded(body, **given)
+    else:
+        (message,) = await forwarding.forwarded(request("r", 1), headers={name: claim})
+    assert message.headers.get(name) != claim
+
+
+async def test_a_property_that_could_cost_a_vendors_message_is_named_and_taken_off(
+    forwarding: Forwarding,
+) -> None:
+    body = json.dumps({"type": "credit", "points": 1}).encode()
+    (message,) = await forwarding.forwarded(body, **vendors(BEANS), expiration="3600000")
+    assert message.headers["x-refused-property"] == "expiration"
+    assert message.properties.expiration is None
+
+
+async def test_a_lone_surrogate_is_refused_and_breaks_nothing(forwarding: Forwarding) -> None:
+    body = b'{"eventType": "\\ud800", "payload": {"comment": "\\udfff"}}'
+    (message,) = await forwarding.forwarded(body, **vendors(WLL))
+    assert json.loads(message.headers["x-refusal"])["key"] == "invalid_payload"
+    body = json.dumps({**DEDUCTION, "reasonOfReturn": "\ud800"}).encode()
+    (message,) = await forwarding.forwarded(body, **vendors(CAPILLARY))
+    assert json.loads(message.headers["x-refusal"])["key"] == "invalid_payload"
+
+
+async def test_a_vendors_message_that_kills_workers_is_set_aside_in_its_dialect(
+    crew: Crew, pool: Pool, forwarding: Forwarding
+) -> None:
+    body = json.dumps({"type": "credit", "points": 1}).encode()
+    await crew.send(body, routing_key="x", **vendors(BEANS))
+    door = crew.name("door")
+    await crew.return_often(door, 5)
+    session = await session_at(crew.amqp_url, "looking")
+    intake = await session.intake(door, prefetch=1)
+    (delivery,) = await intake.take(1)
+    await session.close()
+    for _ in range(3):
+        await Suspects(pool).try_(door, _digest(delivery))
+    async with forwarding.open(1) as intake:
+        await until(lambda: intake.in_hand == 0, what="the door is done")
+    (letter,) = await crew.taken(crew.name("dead"), 1)
+    assert letter.headers["x-error-key"] == "killed_the_worker"
+    (reply,) = await crew.taken(crew.replies, 1)
+    assert reply.properties.message_type == BEANS

@@ -1,0 +1,263 @@
+"""Makes canonical requests of what vendors' systems send.
+
+A message goes through three steps. It is read as far as whose request it is (`read`), the member
+behind an identifier and the programme are looked up (`look_up`), and it is put into the words of
+the contract (`translate`). What its dialect finds wrong with it travels along and becomes a stored
+rejection in the lane. Only what cannot be tied to a member and a request becomes a dead letter.
+
+Identifiers, account numbers above all, go no further than this: not into what is sent on, not into
+the books, and into no log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas import errors, names
+from schemas.identity import Identity, identity
+from schemas.reading import Unreadable, read_json, write_json
+from schemas.text import LONE_SURROGATE
+from worker import identifiers
+from worker.dialects import DIALECTS, jwe
+from worker.dialects.dialect import Refused, Undeliverable
+from worker.domain.outcome import Rejection
+from worker.door.forwarding import forward
+from worker.envelope import replies, writing
+from worker.envelope.reading import KILLER, Letter
+from worker.store.directory import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from worker.broker import Delivery, Publication
+    from worker.dialects.dialect import Dialect, Inbound
+    from worker.domain.program import Program
+    from worker.envelope.reading import Reader
+    from worker.store.directory import Directory
+
+CONTEXT_BYTES_MAX: Final = 16_384
+"""The longest header in which what a reply needs goes along."""
+
+MASTERCARD: Final = "mastercard.points_adjustment"
+
+# Of the vendor's own headers no others go on: they may hold identifiers.
+_PASSED_ON: Final = frozenset({names.TRACEPARENT_HEADER, names.ORIGINAL_USER_ID_HEADER})
+
+
+@dataclass(slots=True)
+class Foreign:
+    """A message in a vendor's dialect on its way to the contract's words.
+
+    `letter` says why it became a dead letter instead. `member_id` and `program` are known once they
+    have been looked up, `forward` is set once the message is translated.
+    """
+
+    delivery: Delivery
+    dialect: Dialect
+    inbound: Inbound | None = None
+    letter: Letter | None = None
+    member_id: str | None = None
+    program: Program | None = None
+    forward: Publication | None = None
+
+
+class Translator:
+    """Reads and translates the messages of every dialect.
+
+    `identifier_key` is None where the settings have none. `user` is the worker's own user at the
+    broker.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        directory: Directory,
+        keyring: jwe.Keyring,
+        *,
+        identifier_key: bytes | None,
+        prefix: str,
+        user: str,
+    ) -> None:
+        self._reader = reader
+        self._directory = directory
+        self._keyring = keyring
+        self._identifier_key = identifier_key
+        self._prefix = prefix
+        self._user = user
+
+    async def read(self, deliveries: Sequence[Delivery]) -> list[Foreign]:
+        """Read messages, each of which is of a dialect's type, as far as whose requests they are.
+
+        Those that are encrypted are opened in a thread, where nobody has to wait for it.
+        """
+        messages = [Foreign(item, DIALECTS[str(item.type)]) for item in deliveries]
+        documents = [self._document(message) for message in messages]
+        if any(map(_is_encrypted, messages, documents)):
+            documents = await asyncio.to_thread(self._open_all, messages, documents)
+        for message, document in zip(messages, documents, strict=True):
+            if message.letter is None:
+                _read(message, document)
+        return messages
+
+    async def look_up(self, messages: Sequence[Foreign]) -> Foreign | None:
+        """Find the programmes, and the members behind identifiers.
+
+        Returns the first message whose member cannot be looked for because the settings have no
+        key; then there is nothing but to wait. Raises PassingFault.
+        """
+        readable = [(m, m.inbound) for m in messages if m.letter is None and m.inbound is not None]
+        named = [(m, inbound) for m, inbound in readable if inbound.identifier is not None]
+        # Without a key nobody can have stored an identifier, unless it was taken away since.
+        if named and self._identifier_key is None and await self._directory.has_identifiers():
+            return named[0][0]
+        if program_ids := {inbound.program_id for _, inbound in readable}:
+            programs = await self._directory.programs(program_ids)
+            for message, inbound in readable:
+                message.program = programs.get(inbound.program_id)
+        asked = [(message, self._asked(inbound)) for message, inbound in named]
+        if known := {one for _, one in asked if one is not None}:
+            members = await self._directory.members(known)
+            for message, one in asked:
+                message.member_id = None if one is None else members.get(one)
+        for message, _ in named:
+            if message.member_id is None:
+                message.letter = Letter(
+                    errors.MEMBER_NOT_FOUND, "the identifier belongs to no member"
+                )
+        return None
+
+    def translate(self, message: Foreign) -> None:
+        """Put a message that has been looked up into the words of the contract."""
+        inbound = message.inbound
+        if message.letter is not None or inbound is None:
+            return
+        ids = identity(
+            {"program_id": inbound.program_id, "member_id": message.member_id}, inbound.request_id
+        )
+        if isinstance(ids, Unreadable):
+            message.letter = Letter(ids.key, ids.message)
+        else:
+            message.forward = self._forward(message, inbound, ids)
+
+    def onward(self, message: Foreign) -> list[Publication]:
+        """Return what is to be published for a message: its forward, or its letter with a reply."""
+        if message.forward is not None:
+            return [message.forward]
+        assert message.letter is not None, "what is not sent on becomes a dead letter"
+        letter = writing.dead_letter(message.delivery, message.letter, self._prefix, self._user)
+        if not message.delivery.reply_to:
+            return [letter]
+        context = message.inbound.context if message.inbound else {}
+        address = replace(
+            replies.address_of(message.delivery, self._user),
+            dialect={**context, "name": message.dialect.name},
+        )
+        return [replies.error_reply(address, message.letter), letter]
+
+    def condemned(self, delivery: Delivery) -> Foreign:
+        """Return a message over which workers have died, as a dead letter, unread."""
+        return Foreign(delivery, DIALECTS[str(delivery.type)], letter=KILLER)
+
+    def _document(self, message: Foreign) -> object:
+        """Parse a body, or say in a letter why it cannot be."""
+        message.letter = self._reader.unusable(message.delivery, {message.dialect.name})
+        if message.letter is None:
+            try:
+                return read_json(message.delivery.body)
+            except Unreadable as error:
+                message.letter = Letter(error.key, error.message)
+        return None
+
+    def _open_all(self, messages: Sequence[Foreign], documents: Sequence[object]) -> list[object]:
+        return [
+            self._open(message, document) if _is_encrypted(message, document) else document
+            for message, document in zip(messages, documents, strict=True)
+        ]
+
+    def _open(self, message: Foreign, document: Any) -> object:
+        """Decrypt a body and parse what was in it, or say in a letter that it cannot be."""
+        try:
+            return read_json(self._keyring.decrypt(document))
+        except jwe.DecryptionFailed as error:
+            message.letter = Letter(errors.DECRYPTION_FAILED, str(error))
+        except Unreadable as error:
+            message.letter = Letter(error.key, error.message)
+        return None
+
+    def _asked(self, inbound: Inbound) -> Asked | None:
+        """Return what to look for in the directory; None for what can be no identifier."""
+        identifier, key = inbound.identifier, self._identifier_key
+        if identifier is None or key is None:
+            return None
+        try:
+            fingerprint = identifiers.fingerprint(key, identifier.name, identifier.value)
+        except ValueError:
+            return None
+        return Asked(inbound.program_id, identifier.name, fingerprint, inbound.request_id)
+
+    def _forward(self, message: Foreign, inbound: Inbound, ids: Identity) -> Publication:
+        """Return the canonical request that goes on to the lane."""
+        context = _context(message.dialect, inbound.context)
+        refusal = None
+        try:
+            if len(context) > CONTEXT_BYTES_MAX:
+                context = _context(message.dialect, {})
+                raise _refused(f"must be short enough to be repeated: {CONTEXT_BYTES_MAX} bytes")
+            body = _body(ids, message.dialect.translate(inbound, message.program))
+        except Refused as refused:
+            refusal, body = refused.rejection, _body(ids, {})
+        passed_on = writing.passed_on_headers(message.delivery, self._user)
+        headers = {name: value for name, value in passed_on.items() if name in _PASSED_ON}
+        headers[names.DIALECT_HEADER] = context.decode()
+        headers[names.CONTENT_DIGEST_HEADER] = sha256(inbound.content).hexdigest()
+        if refusal is not None:
+            told = {"key": refusal.key, "message": refusal.message, "details": refusal.details}
+            headers[names.REFUSAL_HEADER] = write_json(told).decode()
+        onward = forward(
+            message.delivery, ids.member_id, headers, prefix=self._prefix, user=self._user
+        )
+        return replace(
+            onward,
+            body=body,
+            content_type=names.JSON_CONTENT_TYPE,
+            type=names.REQUEST_TYPE,
+            message_id=ids.request_id,
+        )
+
+
+def _read(message: Foreign, document: object) -> None:
+    delivery = message.delivery
+    try:
+        message.inbound = message.dialect.read(document, delivery.headers, delivery.message_id)
+    except Undeliverable as fault:
+        message.letter = Letter(fault.key, fault.message, fault.details)
+    else:
+        message.member_id = message.inbound.member_id
+
+
+def _is_encrypted(message: Foreign, document: object) -> bool:
+    return (
+        message.dialect.name == MASTERCARD and isinstance(document, dict) and jwe.FIELD in document
+    )
+
+
+def _context(dialect: Dialect, context: Mapping[str, str]) -> bytes:
+    """Write what the lane needs for the reply. What is not UTF-8 in it becomes question marks."""
+    texts = {name: text.encode("utf-8", "replace").decode() for name, text in context.items()}
+    return write_json({**texts, "name": dialect.name})
+
+
+def _body(ids: Identity, fields: Mapping[str, Any]) -> bytes:
+    """Write the canonical request. Raises Refused for what cannot be written as UTF-8."""
+    try:
+        return write_json({**ids._asdict(), **fields})
+    except TypeError:
+        raise _refused(f"must not hold {LONE_SURROGATE}") from None
+
+
+def _refused(rule: str) -> Refused:
+    fault = {"field": "body", "rule": rule, "got": "something else"}
+    return Refused(Rejection(errors.INVALID_PAYLOAD, f"body {rule}.", [fault]))
