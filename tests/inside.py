@@ -11,9 +11,11 @@ from pydantic import SecretStr
 
 from tests.waiting import until
 from worker.broker import Delivery
+from worker.domain.ordinals import Parking
 from worker.envelope.reading import Reader, Reading
 from worker.lane.applying import Applier
 from worker.settings import Settings
+from worker.store.audit import audit
 from worker.store.transaction import Books
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from worker.broker import Publication
     from worker.lane.applying import Applied
+    from worker.store.audit import Fault
     from worker.store.pool import Pool
 
     Message = Mapping[str, Any] | bytes | Delivery
@@ -30,6 +33,7 @@ BODY_BYTES_MAX = 2_000
 PREFIX = "desk"
 USER = "worker"
 QUEUE = "desk.partition.1.000"
+_PARKING = Parking()
 
 
 def settings_of(amqp_url: str, database_url: str, prefix: str, **more: Any) -> Settings:
@@ -63,17 +67,46 @@ def documents(applied: Applied) -> list[dict[str, Any]]:
     return [json.loads(entry.outcome) for entry in applied.answers]
 
 
+def replies(applied: Applied) -> list[tuple[str, dict[str, Any]]]:
+    """Return who is answered what by a batch, in order."""
+    return [
+        (item.routing_key, json.loads(item.body))
+        for item in applied.publications
+        if item.exchange == ""
+    ]
+
+
+def told(applied: Applied) -> list[dict[str, Any]]:
+    """Return the outcomes in the events that a batch publishes, in order."""
+    return [json.loads(item.body)["data"] for item in events(applied)]
+
+
 def events(applied: Applied) -> list[Publication]:
     """Return the events that a batch publishes, in order."""
     return [item for item in applied.publications if item.exchange.endswith(".events")]
 
 
+class Clock:
+    """Tells a batch whatever time the test wants."""
+
+    def __init__(self, time: datetime) -> None:
+        self.time = time
+
+    def __call__(self, now: datetime) -> datetime:
+        return self.time
+
+
 class Desk:
     """Reads and applies messages as a lane does, in one transaction for each call."""
 
-    def __init__(self, pool: Pool, clock: Callable[[datetime], datetime] = lambda now: now) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Callable[[datetime], datetime] = lambda now: now,
+        parking: Parking = _PARKING,
+    ) -> None:
         self.reader = Reader(BODY_BYTES_MAX, USER)
-        self.applier = Applier(Books(pool), PREFIX, USER, clock)
+        self.applier = Applier(Books(pool), PREFIX, USER, clock, parking)
 
     def read(self, *messages: Message) -> list[Reading]:
         """Read messages as those of a lane to which every bucket belongs."""
@@ -89,6 +122,21 @@ class Desk:
     async def outcomes(self, *messages: Message) -> list[dict[str, Any]]:
         """Apply messages as one batch and return their outcomes."""
         return documents(await self.apply(*messages))
+
+
+async def add_program(owner: asyncpg.Connection, document: Mapping[str, Any]) -> None:
+    """Put a programme document into the books as its next version."""
+    await owner.execute(
+        "INSERT INTO points.programs (program_id, version, document)"
+        " SELECT $1, coalesce(max(version), 0) + 1, $2 FROM points.programs WHERE program_id = $1",
+        document["program_id"],
+        json.dumps(document),
+    )
+
+
+async def faults_in(pool: Pool) -> list[Fault]:
+    """Return what an audit of the books finds wrong."""
+    return [fault async for findings in audit(pool) for fault in findings.faults]
 
 
 class Gate:

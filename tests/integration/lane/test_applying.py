@@ -15,6 +15,7 @@ from schemas.outcome import Outcome
 from tests.inside import (
     BODY_BYTES_MAX,
     USER,
+    Clock,
     Desk,
     delivered,
     documents,
@@ -30,27 +31,6 @@ if TYPE_CHECKING:
 
 NOON = datetime(2030, 6, 15, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-class Clock:
-    """Tells a batch whatever time the test wants."""
-
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def __call__(self, now: datetime) -> datetime:
-        return self.time
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def timed(pool: Pool, clock: Clock) -> Desk:
-    """A desk whose time the test sets."""
-    return Desk(pool, clock)
 
 
 def expiring(request_id: str, points: int, at: datetime = NOON + MINUTE, **more: Any) -> Any:

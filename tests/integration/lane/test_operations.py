@@ -1,0 +1,339 @@
+"""Every operation on the real books: across batches, beside each other, and told again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.inside import (
+    USER,
+    Clock,
+    Desk,
+    add_program,
+    delivered,
+    documents,
+    events,
+    faults_in,
+    request,
+    told,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import asyncpg
+
+    from worker.store.pool import Pool
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+ACME = {
+    "program_id": "acme",
+    "status": "active",
+    "time_zone": "Europe/Berlin",
+    "currencies": [
+        {
+            "code": "points",
+            "decimals": 0,
+            "expiry": {"rule": "after", "days": 30},
+            "earn_caps": [{"per": "day", "points": "1000"}, {"rolling_days": 3, "points": "1500"}],
+            "spend_caps": [{"per": "day", "points": "600"}],
+        },
+        {"code": "coins", "decimals": 2, "expiry": {"rule": "never"}},
+    ],
+    "limits": {"points_per_operator_per_day": "700"},
+    "promotions": [{"id": "79555", "identifier": "b86c"}],
+}
+
+
+@pytest.fixture(autouse=True)
+async def _books_add_up(pool: Pool) -> AsyncIterator[None]:
+    """Whatever a test here does, the books add up afterwards (I4)."""
+    yield
+    assert await faults_in(pool) == []
+
+
+def acme(request_id: str, points: object = None, **more: Any) -> dict[str, Any]:
+    """Return a request in the programme with caps and limits."""
+    given = {} if points is None else {"points": points}
+    return {
+        "request_id": request_id,
+        "program_id": "acme",
+        "member_id": "m",
+        "reason": "x",
+        **given,
+        **more,
+    }
+
+
+def asked(request_id: str, operation: str, points: object = None, **more: Any) -> dict[str, Any]:
+    """Return a request of another operation than ADJUST in the default programme."""
+    given = {} if points is None else {"points": points}
+    return {
+        "request_id": request_id,
+        "member_id": "m",
+        "operation": operation,
+        **given,
+        **more,
+    }
+
+
+def shape(outcome: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what matters of an outcome: status or error, points, balance and available."""
+    key = outcome["error"]["key"] if outcome["error"] else outcome["status"]
+    return key, outcome["points"], outcome["balance"], outcome["available"]
+
+
+async def test_a_hold_of_one_batch_is_captured_in_part_by_the_next_and_then_ended(
+    timed: Desk,
+) -> None:
+    await timed.apply(request("c", 100), asked("h", "HOLD", 60))
+    (short,) = await timed.outcomes(request("d", -50))
+    assert shape(short) == ("insufficient_points", "0", "100", "40")
+    captured, again, spent = await timed.outcomes(
+        asked("k", "CAPTURE", 25, hold="h"), asked("l", "RELEASE", hold="h"), request("e", -75)
+    )
+    assert shape(captured) == ("APPLIED", "-25", "75", "75")
+    assert shape(again)[0] == "hold_ended"
+    assert shape(spent) == ("APPLIED", "-75", "0", "0")
+    (later,) = await timed.outcomes(asked("n", "CAPTURE", hold="h"))
+    assert shape(later)[0] == "hold_ended"
+    (never,) = await timed.outcomes(asked("o", "CAPTURE", hold="c"))
+    assert shape(never)[0] == "unknown_hold"
+
+
+async def test_a_hold_lapses_with_the_next_request_of_its_wallet_and_is_told_under_its_own_id(
+    timed: Desk, clock: Clock, owner: asyncpg.Connection
+) -> None:
+    await timed.apply(request("c", 100), asked("h", "HOLD", 60, ttl_seconds=60))
+    assert await owner.fetchval("SELECT due_at FROM points.members") == clock.time + HOUR / 60
+    clock.time += HOUR
+    first = await timed.apply(request("d", -90))
+    lapse, own = told(first)
+    assert (lapse["request_id"], lapse["caused_by"], lapse["operation"]) == ("h", "d", "RELEASE")
+    assert shape(lapse) == ("APPLIED", "0", "100", "100")
+    assert shape(own) == ("APPLIED", "-90", "10", "10")
+    assert await owner.fetchval("SELECT due_at FROM points.members") is None
+    again = await timed.apply(request("d", -90))
+    assert again.publications == first.publications
+
+
+async def test_a_reversal_puts_back_what_an_earlier_batch_took_and_no_more(timed: Desk) -> None:
+    await timed.apply(request("c", 100, category="PROMISED"), request("x", 1))
+    await timed.apply(request("d", -80, category="PROMISED"))
+    part, rest, more = await timed.outcomes(
+        asked("r1", "REVERSE", 30, reverses="d"),
+        asked("r2", "REVERSE", reverses="d"),
+        asked("r3", "REVERSE", 1, reverses="d"),
+    )
+    assert (part["category"], shape(part)) == ("PROMISED", ("APPLIED", "30", "50", "50"))
+    assert shape(rest) == ("APPLIED", "50", "100", "100")
+    assert shape(more)[0] == "already_reversed"
+    assert (part["lots"][0]["lot_id"], part["reverses"]) == ("1", "d")
+    (unknown,) = await timed.outcomes(asked("r4", "REVERSE", reverses="nothing"))
+    assert shape(unknown)[0] == "unknown_request"
+
+
+async def test_a_debit_of_more_lots_than_an_answer_lists_is_reversed_whole(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    await timed.apply(*(request(f"c{n}", 1) for n in range(150)))
+    await timed.apply(request("d", -150))
+    (reversed_,) = await timed.outcomes(asked("r", "REVERSE", reverses="d"))
+    assert shape(reversed_) == ("APPLIED", "150", "150", "150")
+    assert await owner.fetchval("SELECT count(*) FROM points.lots") == 150
+
+
+async def test_what_a_request_may_not_see_of_its_own_batch_it_sees_as_if_alone(
+    timed: Desk,
+) -> None:
+    """Original and reversal, hold and capture, award and aimed debit, each pair in one batch."""
+    found = await timed.outcomes(
+        request("c", 50, award_id="a", award_type="bill_regular"),
+        request("d", -20, award_id="a"),
+        asked("r", "REVERSE", reverses="d"),
+        asked("h", "HOLD", 10),
+        asked("k", "CAPTURE", hold="h"),
+        asked("s", "SET_BALANCE", 7),
+        request("e", -1, award_id="b"),
+        request("f", -1, award_id="a", award_type="bill_promotions"),
+    )
+    assert [shape(one)[:3] for one in found] == [
+        ("APPLIED", "50", "50"),
+        ("APPLIED", "-20", "30"),
+        ("APPLIED", "20", "50"),
+        ("APPLIED", "0", "50"),
+        ("APPLIED", "-10", "40"),
+        ("APPLIED", "-33", "7"),
+        ("invalid_award", "0", "7"),
+        ("invalid_award_type", "0", "7"),
+    ]
+
+
+async def test_an_award_is_known_to_later_batches_by_its_type_and_its_own_lots(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    await timed.apply(
+        request("c", 50, award_id="a", award_type="bill_regular"),
+        request("p", 30, promotion_id="pp"),
+        request("x", 5),
+    )
+    short, aimed, by_promotion, wrong = await timed.outcomes(
+        request("d", -51, award_id="a"),
+        request("e", -50, award_id="a"),
+        request("f", -30, promotion_id="pp"),
+        request("g", -1, award_id="a", award_type="bill_promotions"),
+    )
+    assert [shape(one)[:3] for one in (short, aimed, by_promotion, wrong)] == [
+        ("insufficient_points", "0", "85"),
+        ("APPLIED", "-50", "35"),
+        ("APPLIED", "-30", "5"),
+        ("invalid_award_type", "0", "5"),
+    ]
+    (back,) = await timed.outcomes(asked("r", "REVERSE", reverses="e"))
+    assert [lot["award_id"] for lot in back["lots"]] == ["a"]
+    rows = await owner.fetch("SELECT award_id, award_type FROM points.lots ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("a", "bill_regular"), (None, None)]
+
+
+async def test_a_conversion_tells_of_both_wallets_and_is_told_again_byte_for_byte(
+    timed: Desk,
+) -> None:
+    await timed.apply(request("c", 100, category="PROMISED"))
+    first = await timed.apply(asked("v", "CONVERT", 40, category="PROMISED"))
+    regular, own = told(first)
+    assert (regular["category"], regular["caused_by"]) == ("REGULAR", "v")
+    assert shape(regular) == ("APPLIED", "40", "40", "40")
+    assert (own["category"], shape(own)) == ("PROMISED", ("APPLIED", "-40", "60", "60"))
+    assert len({event.message_id for event in events(first)}) == 2
+    again = await timed.apply(asked("v", "CONVERT", 40, category="PROMISED"))
+    assert again.publications == first.publications
+    back = await timed.apply(asked("r", "REVERSE", 10, reverses="v"))
+    assert [shape(one)[1:3] for one in told(back)] == [("-10", "30"), ("10", "70")]
+
+
+async def test_what_changes_nothing_is_stored_and_uses_up_no_sequence(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    await timed.apply(request("c", 10))
+    first = await timed.apply(asked("s", "SET_BALANCE", 10), asked("x", "EXPIRE"))
+    assert [one["status"] for one in documents(first)] == ["NO_CHANGE", "NO_CHANGE"]
+    assert [one["sequence"] for one in documents(first)] == [1, 1]
+    assert events(first) == []
+    again = await timed.apply(asked("s", "SET_BALANCE", 10), asked("x", "EXPIRE"))
+    assert (again.publications, again.duplicates) == (first.publications, 2)
+    (other,) = await timed.outcomes(asked("s", "SET_BALANCE", 11))
+    assert shape(other)[0] == "request_id_conflict"
+    assert await owner.fetchval("SELECT count(*) FROM points.journal") == 3
+
+
+async def test_expire_does_all_that_is_due_in_every_wallet(
+    timed: Desk, clock: Clock, owner: asyncpg.Connection
+) -> None:
+    await add_program(owner, ACME)
+    await timed.apply(
+        acme("a", 100),
+        acme("b", 50, category="PROMISED"),
+        acme("c", "5.00", currency="coins"),
+        acme("h", "1.50", currency="coins", operation="HOLD", ttl_seconds=86_400),
+    )
+    clock.time += 31 * DAY
+    first = await timed.apply(acme("x", operation="EXPIRE", operation_type="AUTOMATIC"))
+    kinds = [(one["operation"], one["currency"], one["points"]) for one in told(first)]
+    assert sorted(kinds[:-1], key=repr) == [
+        ("EXPIRE", "points", "-100"),
+        ("EXPIRE", "points", "-50"),
+        ("RELEASE", "coins", "0.00"),
+    ]
+    assert kinds[-1] == ("EXPIRE", None, "0")
+    again = await timed.apply(acme("x", operation="EXPIRE", operation_type="AUTOMATIC"))
+    assert again.publications == first.publications
+    assert await owner.fetchval("SELECT due_at FROM points.members") is None
+
+
+async def test_caps_count_the_days_of_earlier_batches(
+    timed: Desk, clock: Clock, owner: asyncpg.Connection
+) -> None:
+    await add_program(owner, ACME)
+    await timed.apply(acme("a", 900))
+    (cut,) = await timed.outcomes(acme("b", 300))
+    assert (shape(cut)[:3], cut["forfeited"]) == (("APPLIED", "100", "1000"), "200")
+    assert cut["warnings"] == ["earn_cap_day"]
+    clock.time += DAY
+    (rolling,) = await timed.outcomes(acme("c", 900))
+    assert (rolling["points"], rolling["warnings"]) == ("500", ["earn_cap_3_days"])
+    over, passing = await timed.outcomes(
+        acme("d", -601, operation_type="AUTOMATIC"), acme("e", -601)
+    )
+    assert [shape(one)[0] for one in (over, passing)] == ["limit_exceeded", "APPLIED"]
+    await timed.apply(acme("h", 10, operation="HOLD"))
+    (held,) = await timed.outcomes(
+        acme("k", operation="CAPTURE", hold="h", operation_type="AUTOMATIC")
+    )
+    assert shape(held)[0] == "limit_exceeded"
+
+
+async def test_an_operators_limit_is_one_over_all_members(
+    timed: Desk, clock: Clock, owner: asyncpg.Connection
+) -> None:
+    await add_program(owner, ACME)
+    by = {"adjusted_by": "op"}
+    first = await timed.outcomes(
+        acme("a", 400, **by), acme("a", 300, member_id="n", **by), acme("b", 1, **by)
+    )
+    assert [shape(one)[0] for one in first] == ["APPLIED", "APPLIED", "limit_exceeded"]
+    clock.time += HOUR
+    later = await timed.outcomes(
+        acme("c", operation="REVERSE", reverses="a", **by),
+        acme("d", operation="REVERSE", reverses="a", adjusted_by="another"),
+        acme("e", "700.00", currency="coins", **by),
+    )
+    assert [shape(one)[0] for one in later] == ["limit_exceeded", "APPLIED", "APPLIED"]
+    clock.time += DAY
+    (tomorrow,) = await timed.outcomes(acme("f", 700, **by))
+    assert shape(tomorrow)[0] == "APPLIED"
+
+
+async def test_enrolment_tells_a_member_of_another_programme_from_nobody(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    closed = {**ACME, "enrolment": "required"}
+    await add_program(owner, closed)
+    await timed.apply(request("a", 5, "elsewhere"))
+    await owner.execute(
+        "INSERT INTO points.members (program_id, member_id, enrolled_at)"
+        " VALUES ('acme', 'in', clock_timestamp())"
+    )
+    found = await timed.outcomes(
+        acme("b", 5, member_id="in"),
+        acme("b", 5, member_id="elsewhere"),
+        acme("b", 5, member_id="nobody"),
+    )
+    assert [shape(one)[0] for one in found] == ["APPLIED", "not_enrolled", "member_not_found"]
+
+
+@pytest.mark.parametrize(
+    ("user_id", "first", "key"),
+    [
+        (USER, None, "APPLIED"),
+        (USER, "till", "not_permitted"),
+        (USER, "boss", "APPLIED"),
+        (USER, "", "not_permitted"),
+        ("boss", None, "APPLIED"),
+        ("till", "boss", "not_permitted"),
+        (None, None, "not_permitted"),
+        (None, "boss", "not_permitted"),
+    ],
+)
+async def test_a_publisher_may_what_the_user_may_whom_the_broker_checked(
+    timed: Desk, owner: asyncpg.Connection, user_id: str | None, first: str | None, key: str
+) -> None:
+    """What the worker passes on names its first publisher; nobody else is believed about one."""
+    publishers = [{"user_id": "boss", "may": ["adjust"]}, {"user_id": "till", "may": ["hold"]}]
+    await add_program(owner, {**ACME, "publishers": publishers})
+    headers = {} if first is None else {"x-original-user-id": first}
+    (outcome,) = await timed.outcomes(delivered(acme("a", 5), user_id=user_id, headers=headers))
+    assert shape(outcome)[0] == key
