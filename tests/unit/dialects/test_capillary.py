@@ -215,7 +215,8 @@ class TestWhat:
         ("changes", "field"),
         [
             ({"pointsToBeAdjusted": None}, "pointsToBeAdjusted"),
-            ({"pointsToBeAdjusted": "-10"}, "pointsToBeAdjusted"),
+            ({"pointsToBeAdjusted": -1}, "pointsToBeAdjusted"),
+            ({"pointsToBeAdjusted": "-0.01"}, "pointsToBeAdjusted"),
             ({"pointsToBeAdjusted": "1e3"}, "pointsToBeAdjusted"),
             ({"pointsToBeAdjusted": True}, "pointsToBeAdjusted"),
             ({"pointsToBeAdjusted": "1.1234567"}, "pointsToBeAdjusted"),
@@ -283,6 +284,9 @@ class TestContent:
     def test_spellings_of_an_amount_are_the_same_request(self) -> None:
         contents = {read(pointsToBeAdjusted=amount).content for amount in (10, "10", "10.00")}
         assert len(contents) == 1
+
+    def test_a_null_field_is_no_content(self) -> None:
+        assert read(promotionId=None).content == read().content
 
     def test_it_says_nothing_of_whom_it_is_asked_for(self) -> None:
         by_identifier: dict[str, object] = {"identifier-name": "mobile", "identifier-value": "1"}

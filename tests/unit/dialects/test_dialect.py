@@ -15,7 +15,7 @@ from schemas.numbers import NumberText
 from schemas.outcome import Error
 from schemas.reading import write_json
 from schemas.request import AdjustmentRequest
-from tests.dialect_vectors import ACME, REWARDS, VECTORS
+from tests import dialect_vectors, dialect_vectors_vm
 from tests.unit.dialects.counter import Json, arrive, program_of
 from worker.dialects import DIALECTS
 from worker.dialects.dialect import Faults, Refused, Undeliverable, header
@@ -23,7 +23,9 @@ from worker.dialects.dialect import Faults, Refused, Undeliverable, header
 if TYPE_CHECKING:
     from worker.domain.program import Program
 
-PROGRAMS = [program_of(ACME), program_of(REWARDS), None]
+VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
+DOCUMENTS = {item.programme["program_id"]: item.programme for item in VECTORS if item.programme}
+PROGRAMS = [*map(program_of, DOCUMENTS.values()), None]
 
 names = st.sampled_from(sorted(DIALECTS))
 programs = st.sampled_from(PROGRAMS)
@@ -114,6 +116,13 @@ def test_every_error_can_be_told_in_every_dialect(name: str, key: str) -> None:
     rejected: Json = outcome | {"status": "REJECTED", "error": error, "points": "0", "warnings": []}
     for program in PROGRAMS:
         assert write_json(dialect.reply(rejected, {}, program))
+
+
+def test_the_same_body_in_another_dialect_is_another_request() -> None:
+    sent: dict[str, object] = {"member-id": "m", "user-id": "m"}
+    body = {"points": 1, "type": "credit", "bankAccountNumber": "1"}
+    contents = {dialect.read(body, sent, "r1").content for dialect in DIALECTS.values()}
+    assert len(contents) == len(DIALECTS)
 
 
 class TestFaults:
