@@ -57,7 +57,7 @@ def messages(draw: st.DrawFn) -> tuple[str, Any, dict[str, object]]:
     vector = draw(st.sampled_from(VECTORS))
     body = vector.body
     if isinstance(body, dict):
-        fields = st.sampled_from(sorted(body)) | st.text(max_size=5)
+        fields = st.sampled_from(sorted(body) or ["points"]) | st.text(max_size=5)
         body = body | draw(st.dictionaries(fields, values, max_size=2))
     return vector.dialect, body, vector.headers | draw(headers)
 
