@@ -9,15 +9,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.everything import apply_strict_program, batches, enrol
 from tests.inside import Desk, request, settings_of
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import asyncpg
+
 # Begin; create and lock members; clock, known requests, wallets, lots; journal, members, wallets
 # and lots again; commit.
 TURNS = 12
+# Where a batch needs whole members, their ordinals, the days of caps and those of operators.
+TURNS_MAX = 26
 
 
 class Turns:
@@ -112,3 +117,22 @@ async def test_debits_that_consume_a_thousand_lots_cost_no_round_trip_more(
         assert await counted.cost(*credits_) == TURNS
     debits = [request(f"d{n}", -666, f"m{n % 3}") for n in range(3)]
     assert await counted.cost(*debits) == TURNS
+
+
+async def test_what_a_batch_of_any_kind_costs_does_not_depend_on_how_many_members_it_has(
+    counted: CountedDesk, owner: asyncpg.Connection
+) -> None:
+    """Whole members, holds, reversals, ordinals, caps, operators, strangers, all set-wise."""
+    await apply_strict_program(owner)
+    costs = []
+    # The first run prepares the statements.
+    for members in (["warm"], ["few"], [f"many-{n}" for n in range(40)]):
+        await enrol(owner, members)
+        costs.append([await counted.cost(*batch) for batch in batches(members)])
+    _, of_few, of_many = costs
+    assert of_few == of_many
+    assert max(of_many) <= TURNS_MAX
+    refused = await owner.fetch(
+        "SELECT DISTINCT error_key FROM points.journal WHERE member_id NOT LIKE '%-stranger'"
+    )
+    assert [row["error_key"] for row in refused] == [None]

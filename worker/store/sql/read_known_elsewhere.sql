@@ -1,12 +1,7 @@
 -- Those of the members whom another programme knows: it has enrolled them, or they have points
--- there. Each programme is looked for once, and each member probed in each by key.
+-- there. The walk goes from programme to programme, and each member is probed in each by key.
 WITH RECURSIVE programs AS (
-    (
-        SELECT program.program_id
-        FROM points.programs AS program
-        ORDER BY program.program_id
-        LIMIT 1
-    )
+    SELECT '' COLLATE "C" AS program_id
     UNION ALL
     SELECT next.program_id
     FROM programs
