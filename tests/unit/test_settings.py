@@ -66,6 +66,8 @@ def test_an_empty_environment_is_not_the_process_environment(
         ("POINTS_HTTP_PORT", "0", "http_port", 0),
         ("POINTS_RETRY_DELAY_SECONDS_MIN", "0.25", "retry_delay_seconds_min", 0.25),
         ("POINTS_BATCH_MAX", "", "batch_max", 500),
+        ("POINTS_JWE_PRIVATE_KEYS", "/run/keys", "jwe_private_keys", Path("/run/keys")),
+        ("POINTS_JWE_PUBLIC_KEYS", "", "jwe_public_keys", None),
     ],
 )
 @pytest.mark.parametrize("from_file", [False, True])
