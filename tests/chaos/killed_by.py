@@ -15,10 +15,10 @@ def main() -> None:
     killer = sys.argv[1]
     decided = decide.decide
 
-    def decide_or_die(program: Any, member: Any, request_id: str, *rest: Any) -> Any:
-        if request_id == killer:
+    def decide_or_die(program: Any, member: Any, arrival: Any, *rest: Any) -> Any:
+        if arrival.request_id == killer:
             os.kill(os.getpid(), signal.SIGKILL)
-        return decided(program, member, request_id, *rest)
+        return decided(program, member, arrival, *rest)
 
     decide.decide = decide_or_die  # type: ignore[assignment]
     sys.argv[1:] = ["run", "--setup"]
