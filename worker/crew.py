@@ -117,6 +117,7 @@ async def _open(
         agreement.prefix,
         session.user,
         parking=Parking(settings.ordinal_wait_seconds, settings.parked_max),
+        keyring=shared.keyring,
     )
     caution = Caution(
         Suspects(shared.pool),

@@ -23,6 +23,7 @@ from schemas.text import LONE_SURROGATE
 from worker import identifiers
 from worker.dialects import DIALECTS, jwe
 from worker.dialects.dialect import Refused, Undeliverable
+from worker.dialects.mastercard import REPLY_KID, Mastercard
 from worker.domain.outcome import Rejection
 from worker.door.forwarding import forward
 from worker.envelope import replies, writing
@@ -37,11 +38,6 @@ if TYPE_CHECKING:
     from worker.domain.program import Program
     from worker.envelope.reading import Reader
     from worker.store.directory import Directory
-
-CONTEXT_BYTES_MAX: Final = 16_384
-"""The longest header in which what a reply needs goes along."""
-
-MASTERCARD: Final = "mastercard.points_adjustment"
 
 # Of the vendor's own headers no others go on: they may hold identifiers.
 _PASSED_ON: Final = frozenset({names.TRACEPARENT_HEADER, names.ORIGINAL_USER_ID_HEADER})
@@ -150,12 +146,12 @@ class Translator:
         letter = writing.dead_letter(message.delivery, message.letter, self._prefix, self._user)
         if not message.delivery.reply_to:
             return [letter]
-        context = message.inbound.context if message.inbound else {}
+        context = message.inbound.context if message.inbound else _unread(message)
         address = replace(
             replies.address_of(message.delivery, self._user),
             dialect={**context, "name": message.dialect.name},
         )
-        return [replies.error_reply(address, message.letter), letter]
+        return [replies.error_reply(address, message.letter, self._keyring), letter]
 
     def condemned(self, delivery: Delivery) -> Foreign:
         """Return a message over which workers have died, as a dead letter, unread."""
@@ -200,18 +196,18 @@ class Translator:
 
     def _forward(self, message: Foreign, inbound: Inbound, ids: Identity) -> Publication:
         """Return the canonical request that goes on to the lane."""
-        context = _context(message.dialect, inbound.context)
-        refusal = None
+        context, refusal = inbound.context, None
+        kid = context.get(REPLY_KID)
         try:
-            if len(context) > CONTEXT_BYTES_MAX:
-                context = _context(message.dialect, {})
-                raise _refused(f"must be short enough to be repeated: {CONTEXT_BYTES_MAX} bytes")
+            if kid is not None and not self._keyring.can_encrypt_for(kid):
+                context = {}
+                raise _refused(f"header {REPLY_KID}", "must name a key that is known here")
             body = _body(ids, message.dialect.translate(inbound, message.program))
         except Refused as refused:
             refusal, body = refused.rejection, _body(ids, {})
         passed_on = writing.passed_on_headers(message.delivery, self._user)
         headers = {name: value for name, value in passed_on.items() if name in _PASSED_ON}
-        headers[names.DIALECT_HEADER] = context.decode()
+        headers[names.DIALECT_HEADER] = _context(message.dialect, context)
         headers[names.CONTENT_DIGEST_HEADER] = sha256(inbound.content).hexdigest()
         if refusal is not None:
             told = {"key": refusal.key, "message": refusal.message, "details": refusal.details}
@@ -240,14 +236,16 @@ def _read(message: Foreign, document: object) -> None:
 
 def _is_encrypted(message: Foreign, document: object) -> bool:
     return (
-        message.dialect.name == MASTERCARD and isinstance(document, dict) and jwe.FIELD in document
+        message.dialect.name == Mastercard.name
+        and isinstance(document, dict)
+        and jwe.FIELD in document
     )
 
 
-def _context(dialect: Dialect, context: Mapping[str, str]) -> bytes:
+def _context(dialect: Dialect, context: Mapping[str, str]) -> str:
     """Write what the lane needs for the reply. What is not UTF-8 in it becomes question marks."""
     texts = {name: text.encode("utf-8", "replace").decode() for name, text in context.items()}
-    return write_json({**texts, "name": dialect.name})
+    return write_json({**texts, "name": dialect.name}).decode()
 
 
 def _body(ids: Identity, fields: Mapping[str, Any]) -> bytes:
@@ -255,9 +253,16 @@ def _body(ids: Identity, fields: Mapping[str, Any]) -> bytes:
     try:
         return write_json({**ids._asdict(), **fields})
     except TypeError:
-        raise _refused(f"must not hold {LONE_SURROGATE}") from None
+        raise _refused("body", f"must not hold {LONE_SURROGATE}") from None
 
 
-def _refused(rule: str) -> Refused:
-    fault = {"field": "body", "rule": rule, "got": "something else"}
-    return Refused(Rejection(errors.INVALID_PAYLOAD, f"body {rule}.", [fault]))
+def _refused(field: str, rule: str) -> Refused:
+    fault = {"field": field, "rule": rule, "got": "something else"}
+    return Refused(Rejection(errors.INVALID_PAYLOAD, f"{field} {rule}.", [fault]))
+
+
+def _unread(message: Foreign) -> dict[str, str]:
+    """Return the context of a message that could not be read: who may read the reply to it."""
+    kid = message.delivery.headers.get(REPLY_KID)
+    is_asked = message.dialect.name == Mastercard.name and isinstance(kid, str)
+    return {REPLY_KID: str(kid)} if is_asked else {}

@@ -15,6 +15,8 @@ from schemas import errors, names
 from schemas.reading import Unreadable, read_json, write_json
 from worker.broker import Publication
 from worker.dialects import DIALECTS
+from worker.dialects.jwe import Keyring
+from worker.dialects.mastercard import REPLY_KID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 _KEPT: Final = string.punctuation.replace("%", "")
 
 _NAME: Final = "name"
+
+NO_KEYS: Final = Keyring()
+"""For whom no reply is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +91,39 @@ def address_of(delivery: Delivery, user: str) -> Address:
     )
 
 
-def reply(outcome: bytes, address: Address, program: Program | None) -> Publication:
+def reply(
+    outcome: bytes, address: Address, program: Program | None, keyring: Keyring = NO_KEYS
+) -> Publication:
     """Return the answer to a request: its stored outcome, in the words of whoever asked.
 
-    `program` is the request's, None where there is none of that id.
+    `program` is the request's, None where there is none of that id. Raises UnknownKid where it is
+    to be encrypted for a key that is not in the keyring: it must not be read by anybody else.
     """
     if address.dialect is None:
         return _reply(outcome, names.RESULT_TYPE, address)
     dialect = DIALECTS[address.dialect[_NAME]]
     document = cast("dict[str, Any]", read_json(outcome))
-    body = dialect.reply(document, address.dialect, program)
-    return _reply(write_json(body), dialect.name, address)
+    body = write_json(dialect.reply(document, address.dialect, program))
+    kid = address.dialect.get(REPLY_KID)
+    if kid is not None:
+        body = write_json(keyring.encrypt(body, kid))
+    return _reply(body, dialect.name, address)
 
 
-def error_reply(address: Address, letter: Letter) -> Publication:
-    """Return the answer to a message that was not understood and has no outcome."""
+def error_reply(address: Address, letter: Letter, keyring: Keyring = NO_KEYS) -> Publication:
+    """Return the answer to a message that was not understood and has no outcome.
+
+    It tells nothing that was sent, so it may go out as it is where a key is unknown.
+    """
     if address.dialect is not None:
         dialect = DIALECTS[address.dialect[_NAME]]
-        body = dialect.error(letter.key, letter.message, address.dialect, letter.details)
-        return _reply(write_json(body), dialect.name, address)
+        body = write_json(
+            dialect.error(letter.key, letter.message, address.dialect, letter.details)
+        )
+        kid = address.dialect.get(REPLY_KID)
+        if kid is not None and keyring.can_encrypt_for(kid):
+            body = write_json(keyring.encrypt(body, kid))
+        return _reply(body, dialect.name, address)
     error = {
         "code": errors.ERRORS[letter.key],
         "key": letter.key,

@@ -12,6 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+import structlog
+
+from worker.dialects.jwe import UnknownKid
 from worker.domain.ordinals import Parking
 from worker.envelope import replies, writing
 from worker.envelope.reading import early_arrival
@@ -23,12 +26,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.broker import Publication
+    from worker.dialects.jwe import Keyring
     from worker.domain.program import Program
     from worker.envelope.reading import Reading
     from worker.lane.settling import Story
     from worker.store.entry import Entry
     from worker.store.keys import RequestKey
     from worker.store.transaction import Books
+
+_log = structlog.get_logger("worker.lane")
 
 _PARKING: Final = Parking()
 
@@ -39,7 +45,8 @@ class Applied:
 
     `outcomes` counts the requests decided now by (status, operation, error key), early ones that
     were released among them; `letters` by key. `answers` are the messages' own outcomes, in
-    order, for the log. `parked` are the requests that wait for their predecessors from now on.
+    order, for the log. `parked` are the requests that wait for their predecessors from now on;
+    `replies_given_up` are replies that could not be encrypted for whoever waits for them.
     """
 
     publications: list[Publication] = field(default_factory=list)
@@ -48,6 +55,7 @@ class Applied:
     letters: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
     parked: int = 0
+    replies_given_up: int = 0
 
     def __iadd__(self, other: Applied) -> Self:
         self.publications += other.publications
@@ -56,6 +64,7 @@ class Applied:
         self.letters += other.letters
         self.duplicates += other.duplicates
         self.parked += other.parked
+        self.replies_given_up += other.replies_given_up
         return self
 
 
@@ -73,12 +82,14 @@ class Applier:
         user: str,
         clock: Callable[[datetime], datetime] = lambda now: now,
         parking: Parking = _PARKING,
+        keyring: Keyring = replies.NO_KEYS,
     ) -> None:
         self._books = books
         self._prefix = prefix
         self._user = user
         self._clock = clock
         self._parking = parking
+        self._keyring = keyring
 
     async def apply(self, readings: Sequence[Reading]) -> Applied:
         """Apply one batch in one transaction.
@@ -144,9 +155,9 @@ class Applier:
         publications = applied.publications
         if story is not None:
             applied.answers.append(story.own)
-            self._tell(story, reading, programs, publications)
+            self._tell(story, reading, programs, applied)
         elif letter is not None and reading.key is None and reading.address.reply_to:
-            publications.append(replies.error_reply(reading.address, letter))
+            publications.append(replies.error_reply(reading.address, letter, self._keyring))
         if letter is not None:
             publications.append(writing.dead_letter(delivery, letter, self._prefix, self._user))
             applied.letters[letter.key] += 1
@@ -156,7 +167,7 @@ class Applier:
         story: Story,
         reading: Reading,
         programs: Mapping[str, Program],
-        publications: list[Publication],
+        applied: Applied,
     ) -> None:
         """Add the events of a story in their order, each outcome's reply right behind its event."""
         for entry in story.entries:
@@ -165,7 +176,15 @@ class Applier:
                 told = story.released[entry.subject]
                 address, is_answer = told.address, entry.step == told.step
             if entry.event_type is not None:
-                publications.append(writing.event(entry, self._prefix, address.traceparent))
+                event = writing.event(entry, self._prefix, address.traceparent)
+                applied.publications.append(event)
             if is_answer and address.reply_to:
                 program = programs.get(entry.program_id)
-                publications.append(replies.reply(entry.outcome, address, program))
+                try:
+                    answer = replies.reply(entry.outcome, address, program, self._keyring)
+                except UnknownKid as fault:
+                    # The key was there when the request came in.
+                    _log.error("reply_given_up", reason=str(fault))
+                    applied.replies_given_up += 1
+                else:
+                    applied.publications.append(answer)

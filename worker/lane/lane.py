@@ -132,7 +132,7 @@ class Lane:
             parked=applied.parked,
             dead_letters=applied.letters.total(),
             published=report.confirmed,
-            replies_given_up=report.replies_given_up,
+            replies_given_up=report.replies_given_up + applied.replies_given_up,
             transaction_ms=round(transaction_seconds * 1000, 1),
             publish_ms=round(publish_seconds * 1000, 1),
         )
@@ -161,6 +161,7 @@ class Lane:
         metrics.batch_seconds.labels("transaction").observe(transaction_seconds)
         metrics.batch_seconds.labels("publish").observe(publish_seconds)
         metrics.duplicates.inc(applied.duplicates)
+        metrics.replies_given_up.inc(applied.replies_given_up)
         metrics.parked.inc(applied.parked)
         for label, count in applied.outcomes.items():
             metrics.requests.labels(*label).inc(count)
