@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from schemas import errors
@@ -18,6 +18,7 @@ from worker.domain.outcome import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from worker.domain.member import Arrival, Member, Stream
 
@@ -79,10 +80,7 @@ def park(member: Member, arrival: Arrival, now: datetime, parking: Parking) -> W
     if len(member.waiting) >= parking.per_member_max:
         return None
     name, number = arrival.ordinal
-    try:
-        deadline = now + timedelta(seconds=parking.wait_seconds)
-    except OverflowError:
-        deadline = datetime.max.replace(tzinfo=UTC)
+    deadline = now + timedelta(seconds=parking.wait_seconds)
     member.stream(name)
     waiting = Waiting(arrival, name, number, deadline)
     member.waiting[arrival.request_id] = waiting
