@@ -150,7 +150,12 @@ class Capillary:
 
 def _customer(headers: Mapping[str, object]) -> tuple[str | None, Identifier | None]:
     """Return the customer's member id or identifier, of which one is None."""
-    user_id = header(headers, _USER_ID) or header(headers, names.MEMBER_ID_HEADER)
+    member_id = header(headers, names.MEMBER_ID_HEADER)
+    user_id = header(headers, _USER_ID) or member_id
+    if member_id not in {None, user_id}:
+        raise Undeliverable(
+            errors.INVALID_PAYLOAD, f"headers {_USER_ID} and {names.MEMBER_ID_HEADER} differ"
+        )
     kind = header(headers, _IDENTIFIER_NAME)
     value = header(headers, _IDENTIFIER_VALUE)
     if user_id is not None:

@@ -96,6 +96,7 @@ class TestWhose:
             ({"identifier-value": "1"}, "invalid_identifier_type"),
             ({"identifier-name": "MOBILE", "identifier-value": "1"}, "invalid_identifier_type"),
             ({"user-id": "1", "identifier-name": "mobile"}, "invalid_payload"),
+            ({"user-id": "1", "member-id": "2"}, "invalid_payload"),
             ({"user-id": "\x00"}, "invalid_payload"),
             ({"user-id": "x" * 129}, "invalid_payload"),
             ({"user-id": ["1"]}, "invalid_payload"),

@@ -1,0 +1,30 @@
+"""The page that tells publishers of the dialects."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import dialect_vectors, dialect_vectors_vm
+from tests.readmes import ROOT, blocks, named
+from worker.dialects import DIALECTS
+
+README = ROOT / "worker" / "dialects" / "README.md"
+EXAMPLES = [json.loads(block) for block in blocks(README, "json")]
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_every_example_is_a_vector(number: int) -> None:
+    vectors = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
+    assert any(EXAMPLES[number] in (vector.body, vector.reply) for vector in vectors)
+
+
+def test_every_dialect_is_told_of() -> None:
+    assert set(DIALECTS) <= set(named(README))
+
+
+def test_every_module_is_there() -> None:
+    modules = {name for name in named(README) if name.endswith(".py") and "/" not in name}
+    assert modules
+    assert all((README.parent / name).is_file() for name in modules)
