@@ -93,7 +93,7 @@ def _with_an_option_for_every_field(command: Callable[..., None]) -> Callable[..
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                _kind(field) | None,
+                kind_of(field) | None,
                 typer.Option(
                     *_spellings(name),
                     help=field.description,
@@ -114,7 +114,7 @@ def _spellings(name: str) -> list[str]:
     return ["--program", option] if name == "program_id" else [option]
 
 
-def _kind(field: FieldInfo) -> Any:
+def kind_of(field: FieldInfo) -> Any:
     """Return what an option of the command line can be: a choice, a flag, a number or text."""
     kinds: list[Any] = [field.annotation, *get_args(field.annotation)]
     kinds += [get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated]

@@ -14,6 +14,7 @@ from worker.cli.bucket import bucket
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
+from worker.cli.importing import import_
 from worker.cli.member import member
 from worker.cli.program import program
 from worker.cli.schemas import schemas
@@ -71,6 +72,7 @@ app.command(
     context_settings={"ignore_unknown_options": True},
     rich_help_panel=_MEMBERS,
 )(adjust)
+app.command("import", rich_help_panel=_MEMBERS)(import_)
 app.command(rich_help_panel=_MEMBERS)(outcome)
 app.command(rich_help_panel=_MEMBERS)(balance)
 app.command(rich_help_panel=_MEMBERS)(history)

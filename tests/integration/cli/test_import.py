@@ -1,0 +1,178 @@
+"""A file of requests is published whole, once, and every outcome of it counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.cli.conftest import CommandLine
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_rows_are_applied_in_their_order_and_a_second_time_changes_nothing(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [f"i-{n % 7},{n + 1}" for n in range(1_500)] + [f"i-{n},-1" for n in range(7)]
+    file.write_text("member_id,points\n" + "\n".join(rows) + "\n")
+    first = await points("import", str(file), "--json")
+    counts = {"no_change": 0, "simulated": 0, "rejected": 0, "dead_letters": 0, "errors": {}}
+    assert (first.code, first.json) == (0, {"sent": 1_507, "applied": 1_507} | counts)
+    balances = [(await points("balance", f"i-{n}", "--json")).json["wallets"] for n in range(7)]
+    sums = [sum(m + 1 for m in range(1_500) if m % 7 == n) - 1 for n in range(7)]
+    assert [wallet[0]["balance"] for wallet in balances] == [str(number) for number in sums]
+    history = (await points("history", "i-3", "--limit", "9999", "--json")).json
+    assert [event["data"]["points"] for event in history][:3] == ["4", "11", "18"]
+    again = await points("import", str(file), "--json")
+    assert (again.code, again.json) == (0, first.json)
+    same = [(await points("balance", f"i-{n}", "--json")).json["wallets"] for n in range(7)]
+    assert same == balances
+
+
+async def test_what_is_rejected_is_told_written_down_and_ends_with_3(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file, rejects = tmp_path / "rows.ndjson", tmp_path / "rejects.jsonl"
+    documents: list[dict[str, Any]] = [
+        {"member_id": "r-1", "points": "5", "program_id": "default"},
+        {"member_id": "r-1", "points": "-6", "comment": "too much"},
+        {"member_id": "r-1", "operation": "SET_BALANCE", "points": 5},
+        {"member_id": "r-1", "points": 1, "dry_run": True},
+        {"member_id": "r-1", "points": 1, "currency": "coins"},
+    ]
+    file.write_text("\n".join(map(json.dumps, documents)))
+    done = await points("import", str(file), "--rejects", str(rejects), "--json")
+    assert (done.code, done.json) == (
+        3,
+        {
+            "sent": 5,
+            "applied": 1,
+            "no_change": 1,
+            "simulated": 1,
+            "rejected": 2,
+            "dead_letters": 0,
+            "errors": {"insufficient_points": 1, "unknown_currency": 1},
+        },
+    )
+    lines = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert sorted((line["line"], line["error"]["key"]) for line in lines) == [
+        (2, "insufficient_points"),
+        (5, "unknown_currency"),
+    ]
+    told = await points("import", str(file))
+    assert (told.code, b"insufficient_points" in told.stdout) == (3, True)
+    assert "line 2: insufficient_points: " in told.stderr
+    rejected = {line["line"]: line["request"] for line in lines}[2]
+    assert (rejected["points"], rejected["comment"]) == ("-6", "too much")
+
+
+async def test_an_opening_leaves_balance_and_total_as_the_file_has_them(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    document = (
+        b'program_id = "opened"\nreason = "required"\n[[currencies]]\ncode = "points"\n'
+        b'decimals = 2\nbalance_cap = "100"\nearn_caps = [{ per = "day", points = "10" }]\n'
+        b'expiry = { rule = "after", years = 1 }\n'
+    )
+    assert (await points("program", "apply", "-", stdin=document)).code == 0
+    file = tmp_path / "opening.csv"
+    file.write_text(
+        "member_id,balance,total,category,expiration_type,expiration_date\n"
+        "o-1,1250.50,9000,,CUSTOM_DATE,2090-12-31\n"
+        "o-2,7,,PROMISED,NON_EXPIRING,\n"
+        "o-3,-12.25,3,,,\n"
+        "o-4,0,0,,,\n"
+    )
+    arguments = ("import", str(file), "--opening", "--program", "opened", "--json")
+    done = await points(*arguments)
+    assert (done.code, done.json["applied"], done.json["sent"]) == (0, 5, 5)
+
+    async def wallets(member_id: str) -> list[tuple[str, str, str]]:
+        shown = await points("balance", member_id, "--program", "opened", "--json")
+        return [(w["category"], w["balance"], w["total"]) for w in shown.json["wallets"]]
+
+    assert await wallets("o-1") == [("REGULAR", "1250.50", "9000.00")]
+    assert await wallets("o-2") == [("PROMISED", "7.00", "7.00")]
+    assert await wallets("o-3") == [("REGULAR", "-12.25", "3.00")]
+    assert await wallets("o-4") == []
+    lots = await points("balance", "o-1", "--program", "opened", "--json")
+    expiry = {"points": "1250.50", "expires_at": "2091-01-01T00:00:00Z"}
+    assert lots.json["wallets"][0]["next_expiry"] == expiry
+    assert (await points(*arguments)).json == done.json
+    file.write_text(file.read_text() + "o-5,1,1,,,\n")
+    corrected = await points(*arguments)
+    assert corrected.json["errors"] == {"version_mismatch": 5}
+    assert await wallets("o-1") == [("REGULAR", "1250.50", "9000.00")]
+    assert await wallets("o-5") == [("REGULAR", "1.00", "1.00")]
+    assert (await points("audit", "--json")).json["faults"] == []
+
+
+async def test_nothing_is_sent_while_a_row_has_a_fault(points: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("member_id,points\nn-1,5\nn-1,five\nn-2\n")
+    refused = await points("import", str(file))
+    assert (refused.code, refused.stdout) == (2, b"")
+    told = refused.stderr.splitlines()
+    assert told[0].startswith(f"{file}:3: points must be an integer or a decimal")
+    assert told[1:] == [f"{file}:4: row must have 2 cells; got 1", "Nothing was sent."]
+    as_json = await points("import", str(file), "--json")
+    assert [(one["line"], one["field"]) for one in as_json.json["faults"]] == [
+        (3, "points"),
+        (4, "row"),
+    ]
+    assert (await points("balance", "n-1", "--json")).json["wallets"] == []
+    file.write_text("member_id,points\n" + "n-1,five\n" * 30)
+    many = await points("import", str(file))
+    assert "file has 10 more faults" in many.stderr
+    for arguments in (["nowhere.csv"], [str(tmp_path / "x.txt")]):
+        assert (await points("import", *arguments)).code == 2
+    other = tmp_path / "rows.txt"
+    other.write_text("member_id,points\nn-1,5\n")
+    assert (await points("import", str(other))).code == 2
+    assert (await points("import", str(other), "--format", "csv")).code == 0
+
+
+async def test_an_import_without_answers_ends_with_75_and_goes_on_where_it_broke_off(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("member_id,points,ordinal\nw-1,5,2\nw-2,5,1\n")
+    late = await points("import", str(file), "--timeout", "2")
+    assert (late.code, late.stdout) == (75, b"")
+    assert "1 of 2 requests have their outcome. Import the same file again" in late.stderr
+    await points("adjust", "w-1", "1", "--ordinal", "1")
+    done = await points("import", str(file), "--json")
+    assert (done.code, done.json["applied"]) == (0, 2)
+    assert (await points("balance", "w-1", "--json")).json["wallets"][0]["balance"] == "6"
+
+
+async def test_an_import_that_is_killed_and_repeated_counts_every_row_once(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    count = 20_000
+    rows = "\n".join(f"k-{n % 50},1" for n in range(count))
+    file.write_text(f"member_id,points\n{rows}\n")
+    process = await points.start("import", str(file), "--json")
+    connection = await asyncpg.connect(points.scene.database_url)
+    asked = "SELECT count(*) FROM points.journal WHERE member_id LIKE 'k-%'"
+    await until(lambda: connection.fetchval(asked), 30, "some are applied")
+    process.send_signal(signal.SIGKILL)
+    await asyncio.wait_for(process.communicate(), 20)
+    assert 0 < await connection.fetchval(asked) < count
+    done = await points("import", str(file), "--json")
+    assert (done.code, done.json["applied"]) == (0, count)
+    balance = "SELECT sum(balance)::bigint FROM points.wallets WHERE member_id LIKE 'k-%'"
+    assert await connection.fetchval(balance) == count
+    await connection.close()

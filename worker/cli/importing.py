@@ -1,0 +1,266 @@
+"""`import`: publish the requests of a file, wait for all outcomes, and count them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack, nullcontext
+from pathlib import Path  # noqa: TC003 - typer reads it at run time.
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from schemas.names import DEFAULT_PROGRAM_ID, RESULT_TYPE
+from schemas.reading import write_json
+from schemas.topology import bucket_key
+from worker.broker import SessionLost, client
+from worker.broker.asking import ask_all
+from worker.cli import showing
+from worker.cli.command import Ended, Json, Program, broker, carry_out, read_document
+from worker.cli.rows import Fault, File, Format, Planned, digest_of
+from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN, EXIT_UNREACHABLE, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from worker.broker import Delivery, Publication
+    from worker.settings import Settings
+
+_WAITING_MAX: Final = 1_000
+_SHOWN_MAX: Final = 20
+_TIMEOUT_SECONDS: Final = 60.0
+_TIMEOUT_SECONDS_MAX: Final = 3_600
+_FORMATS: Final[dict[str, Format]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_DEAD: Final = "DEAD_LETTER"
+
+
+class Tally:
+    """What has become of the requests so far; rejected ones are written to a file, if there is."""
+
+    def __init__(self, rejects: BinaryIO | None) -> None:
+        self.waiting: dict[str, Planned] = {}
+        self.counts: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.rejected: list[str] = []
+        self._rejects = rejects
+
+    @property
+    def answered(self) -> int:
+        """How many requests have their outcome."""
+        return self.counts.total()
+
+    def take(self, reply: Delivery) -> None:
+        """Count one reply; it is the first to its request."""
+        planned = self.waiting.pop(str(reply.correlation_id))
+        document = read_document(reply.body)
+        error = document["error"]
+        self.counts[document["status"] if reply.type == RESULT_TYPE else _DEAD] += 1
+        if error is None:
+            return
+        self.errors[error["key"]] += 1
+        if len(self.rejected) < _SHOWN_MAX:
+            self.rejected.append(f"line {planned.line}: {error['key']}: {error['message']}")
+        if self._rejects is not None:
+            row = {"line": planned.line, "error": error, "request": planned.document}
+            self._rejects.write(write_json(row) + b"\n")
+
+
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The rows to import."),
+    ],
+    *,
+    opening: Annotated[
+        bool,
+        typer.Option(
+            "--opening",
+            help="The rows are what wallets hold at the start: member_id, balance, and if need be"
+            " total, currency, category, expiration_type, expiration_date.",
+        ),
+    ] = False,
+    file_format: Annotated[
+        Format | None,
+        typer.Option("--format", help="By default what the file's name ends with.",
+                     show_default=False),
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Write each rejected request here, with its line and error, as JSON lines.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            max=_TIMEOUT_SECONDS_MAX,
+            help="How long to wait for the next outcome.",
+        ),
+    ] = _TIMEOUT_SECONDS,
+    program: Program = DEFAULT_PROGRAM_ID,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Publish a file of requests, CSV with a heading or JSON lines, and wait for all outcomes.
+
+    Columns are the fields of a request. Nothing is sent while a row has a fault. Rows without
+    a request_id get one from the file's content and their line, so to import the same file again
+    after a break repeats nothing. --program is for rows that name none.
+
+    Ends with 3 if something was rejected, and with 75 if no outcome came in time.
+
+    Example: points-worker import balances.csv --opening --rejects rejected.jsonl
+    """
+    chosen = file_format or _FORMATS.get(file.suffix.lower())
+    if chosen is None:
+        raise typer.BadParameter("say whether it is csv or jsonl", param_hint="--format")
+    carry_out(
+        lambda settings: _import(
+            settings, file, chosen, program, rejects, timeout, is_opening=opening, as_json=as_json
+        )
+    )
+
+
+async def _import(
+    settings: Settings,
+    path: Path,
+    chosen: Format,
+    program_id: str,
+    rejects: Path | None,
+    timeout_seconds: float,
+    *,
+    is_opening: bool,
+    as_json: bool,
+) -> int:
+    """Check the whole file, then send it; return the exit code."""
+    with ExitStack() as stack:
+        try:
+            stamp = _stamp(path)
+            digest = digest_of(path)
+            file = File(path, chosen, program_id, is_opening, settings.body_bytes_max, digest)
+            count, faults = _look_through(file)
+            if faults:
+                return _refuse(path, faults, as_json=as_json)
+            written = stack.enter_context(rejects.open("wb")) if rejects else None
+        except OSError as error:
+            raise Ended(f"{error.filename}: {error.strerror}.", EXIT_USAGE) from None
+        tally = Tally(written)
+        try:
+            await _send(settings, file, stamp, count, tally, timeout_seconds)
+        except (TimeoutError, SessionLost) as error:
+            is_late = isinstance(error, TimeoutError)
+            why = f"No outcome came for {timeout_seconds:g} s." if is_late else str(error)
+            raise Ended(
+                f"{why} {tally.answered} of {count} requests have their outcome. Import the same"
+                " file again: what is done is not done twice.",
+                EXIT_TRY_AGAIN if is_late else EXIT_UNREACHABLE,
+            ) from None
+    _show(tally, count, as_json=as_json)
+    return EXIT_FAULT_FOUND if tally.errors else EXIT_OK
+
+
+def _look_through(file: File) -> tuple[int, list[Fault]]:
+    """Count the requests, and return the first faults and how many more there are."""
+    count = 0
+    faults: list[Fault] = []
+    more = 0
+    for one in file.plan():
+        if isinstance(one, Planned):
+            count += 1
+        elif len(faults) < _SHOWN_MAX:
+            faults.append(one)
+        else:
+            more += 1
+    if more:
+        faults.append(Fault(faults[-1].line, "file", f"has {more} more faults", "more than listed"))
+    return count, faults
+
+
+def _refuse(path: Path, faults: list[Fault], *, as_json: bool) -> int:
+    if as_json:
+        showing.write_json({"sent": 0, "faults": [fault._asdict() for fault in faults]})
+    for fault in faults:
+        showing.talk(f"{path}:{fault.line}: {fault.field} {fault.rule}; got {fault.got}")
+    showing.talk("Nothing was sent.")
+    return EXIT_USAGE
+
+
+async def _send(
+    settings: Settings,
+    file: File,
+    stamp: tuple[int, int],
+    count: int,
+    tally: Tally,
+    timeout_seconds: float,
+) -> None:
+    """Publish the requests of a file and take their replies. Raises as `ask_all` does.
+
+    `stamp` is that of the file that was looked through.
+    """
+    talk = showing.console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=talk) if talk.is_terminal else None
+    task = progress.add_task("", total=count) if progress else None
+
+    def publications() -> Iterator[Publication]:
+        for number, planned in enumerate(file.plan()):
+            if isinstance(planned, Fault) or _stamp(file.path) != stamp:
+                raise Ended("The file was changed while it was imported.", EXIT_USAGE)
+            correlation_id = str(number)
+            tally.waiting[correlation_id] = planned
+            yield client.request(
+                settings.prefix,
+                bucket_key(planned.document["member_id"]),
+                write_json(planned.document),
+                message_id=planned.document["request_id"],
+                correlation_id=correlation_id,
+            )
+
+    def answered(reply: Delivery) -> None:
+        tally.take(reply)
+        if progress is not None and task is not None:
+            progress.update(task, completed=tally.answered)
+
+    async with broker(settings) as connection:
+        with progress or nullcontext():
+            await ask_all(
+                connection,
+                publications(),
+                answered,
+                waiting_max=_WAITING_MAX,
+                idle_seconds=timeout_seconds,
+            )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file is changed."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+def _show(tally: Tally, count: int, *, as_json: bool) -> None:
+    if as_json:
+        summary: dict[str, Any] = {
+            "sent": count,
+            "applied": tally.counts["APPLIED"],
+            "no_change": tally.counts["NO_CHANGE"],
+            "simulated": tally.counts["SIMULATED"],
+            "rejected": tally.counts["REJECTED"],
+            "dead_letters": tally.counts[_DEAD],
+            "errors": dict(tally.errors.most_common()),
+        }
+        showing.write_json(summary)
+        return
+    for rejected in tally.rejected:
+        showing.talk(rejected)
+    shown = {"sent": count} | {
+        status.lower().replace("_", " "): number for status, number in tally.counts.most_common()
+    }
+    showing.console().print(
+        showing.facts(shown | {f"  {key}": number for key, number in tally.errors.most_common()})
+    )
