@@ -84,6 +84,19 @@ def decide(
     return decision
 
 
+def refuse(member: Member, arrival: Arrival, now: datetime) -> Decision:
+    """Store a request's refusal, and look at nothing else: not even at its number or what is due.
+
+    For a request over which workers have died: nobody knows which of the rules it was.
+    """
+    assert arrival.refusal is not None, "there is nothing to refuse it for"
+    outcome = _rejected(arrival, arrival.refusal, now)
+    member.last_recorded_at = now
+    member.sequence += 1
+    outcome.sequence = member.sequence
+    return Decision([Step(outcome, arrival)])
+
+
 def conflict(member: Member, arrival: Arrival, now: datetime) -> Decision:
     """Return the answer to a request whose id another content has used up; nothing is stored."""
     rejection = Rejection(
@@ -174,7 +187,8 @@ class _Sitting:
         if request.operation != names.EXPIRE or outcome.rejection is not None:
             outcome.show_wallet(wallet, currency)
         steps += [Step(beside) for beside in case.beside]
-        return [*steps, Step(outcome, arrival)]
+        steps.append(Step(outcome, arrival))
+        return steps
 
     def _operate(self, case: Case) -> Outcome:
         """Carry out the case's operation; return its outcome, numbered, or its rejection."""
@@ -205,7 +219,7 @@ class _Sitting:
         member, now = self.member, self.now
         if request.operation != names.EXPIRE:
             wallets = [wallet]
-            original = member.originals.get(request.reverses or "")
+            original = member.originals.get(request.reverses) if request.reverses else None
             if names.CONVERT in (request.operation, original and original.operation):
                 wallets.append(member.wallet(wallet.currency, names.REGULAR))
             return expire.due(program, member, wallets, request_id, now)
@@ -228,9 +242,11 @@ def _wrong_version(case: Case) -> Rejection | None:
 
 
 def _remember(case: Case) -> None:
-    """Keep what a `REVERSE` in the same batch would have to know."""
+    """Keep what a `REVERSE` in the same batch would have to know; it has its member read whole."""
     outcome = case.outcome
-    if outcome.operation not in _REVERSIBLE or outcome.status != names.APPLIED:
+    if not case.member.is_whole or outcome.operation not in _REVERSIBLE:
+        return
+    if outcome.status != names.APPLIED:
         return
     case.member.originals[case.arrival.request_id] = Original(
         case.arrival.request_id,

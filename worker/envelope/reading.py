@@ -160,11 +160,9 @@ class Reader:
             )
             return reading
         self._read_publisher(reading)
+        reading.ordinal = _ordinal(document)
         if is_condemned:
-            # It keeps no ordinal: what waits behind it may be what kills, and must not be released.
             reading.letter = KILLER
-        else:
-            reading.ordinal = _ordinal(document)
         if is_condemned or len(delivery.body) > self._body_bytes_max:
             reading.fingerprint = _of_the_body(delivery.body)
         else:

@@ -17,7 +17,7 @@ import structlog
 from worker.dialects.jwe import UnknownKid
 from worker.domain.ordinals import Parking
 from worker.envelope import replies, writing
-from worker.envelope.reading import early_arrival
+from worker.envelope.reading import KILLER, early_arrival
 from worker.lane import needs
 from worker.lane.settling import Batch
 
@@ -121,7 +121,9 @@ class Applier:
             asked = [
                 (reading.key.member, reading.arrival)
                 for reading in readings
-                if reading.key is not None and batch.is_new(reading.key)
+                if reading.key is not None
+                and reading.letter is not KILLER
+                and batch.is_new(reading.key)
             ]
             await needs.read(transaction, asked, programs, members, times)
             for reading in readings:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker.domain import decide as rules
 from worker.envelope import writing
+from worker.envelope.reading import KILLER
 from worker.envelope.replies import Address
 from worker.store.early import EarlyEnd, EarlyRow
 
@@ -107,11 +108,14 @@ class Batch:
                 self._readdress(key, waiting, reading.address)
                 return None
         else:
-            program = self._programs.get(key.program_id)
-            arrival = reading.arrival
-            decision = rules.decide(program, member, arrival, now, self._parking)
-            return self._write_down(key, reading, decision)
+            return self._write_down(key, reading, self._decide(member, reading, now))
         return self._write_down(key, reading, rules.conflict(member, reading.arrival, now))
+
+    def _decide(self, member: Member, reading: Reading, now: datetime) -> Decision:
+        if reading.letter is KILLER:
+            return rules.refuse(member, reading.arrival, now)
+        program = self._programs.get(member.program_id)
+        return rules.decide(program, member, reading.arrival, now, self._parking)
 
     def _readdress(self, key: RequestKey, waiting: Waiting, address: Address) -> None:
         """Answer a request that waits to where it came from last."""
