@@ -107,7 +107,7 @@ def _credit(case: Case, asked: int, label: Label) -> Rejection | None:
 def _debit(case: Case, points: int, label: Label) -> Rejection | None:
     wallet = case.wallet
     rejection = (
-        limits.books(-points, wallet.available, 0)
+        (limits.books(-points, wallet.available, 0) if wallet.held else None)
         or limits.exceeded(case, points)
         or caps.overspent(case, points)
     )

@@ -30,7 +30,7 @@ _COUNTED: Final = (names.ADJUST, names.SET_BALANCE, names.CAPTURE)
 def grant(case: Case, points: int) -> tuple[int, list[str]]:
     """Return what the caps leave of a credit, and the name of each cap that cuts it."""
     currency, wallet = case.currency, case.wallet
-    if case.request.bypass_caps:
+    if case.request.bypass_caps or not (currency.earn_caps or currency.balance_cap is not None):
         return points, []
     today = case.today
     rooms = [

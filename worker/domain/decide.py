@@ -69,7 +69,7 @@ def decide(
     if arrival.ordinal is None:
         sitting.take(arrival)
     else:
-        is_early = ordinals.turn_of(member, arrival) == "early"
+        is_early = ordinals.turn_of(member, arrival.ordinal) == "early"
         # In a programme that does not exist nothing waits: no `EXPIRE` could end it.
         if is_early and program is not None and checks.payload(program, arrival) is None:
             decision.parked = ordinals.park(member, arrival, now, parking)
@@ -133,23 +133,21 @@ class _Sitting:
     def take(self, arrival: Arrival) -> None:
         """Decide a request, add its steps and use up its number."""
         member = self.member
-        subject = None if arrival.request_id == self.decided_id else arrival.request_id
-        turn = ordinals.turn_of(member, arrival)
-        rejection = checks.before_wallet(
-            self.program, member, arrival, self.now
-        ) or ordinals.refusal(turn)
-        steps = (
-            [Step(self._store(_rejected(arrival, rejection, self.now)), arrival)]
-            if rejection
-            else self._carry_out(arrival)
-        )
-        own = steps[-1].outcome
-        if subject is not None:
-            own.caused_by = self.decided_id
+        turn: ordinals.Turn | None = None
+        rejection = checks.before_wallet(self.program, member, arrival, self.now)
+        if arrival.ordinal is not None:
+            turn = ordinals.turn_of(member, arrival.ordinal)
+            rejection = rejection or ordinals.refusal(turn)
+        if rejection is None:
+            steps = self._carry_out(arrival)
+        else:
+            steps = [Step(self._store(_rejected(arrival, rejection, self.now)), arrival)]
+        if arrival.request_id != self.decided_id:
+            steps[-1].outcome.caused_by = self.decided_id
             for step in steps:
-                step.subject = step.subject or subject
+                step.subject = step.subject or arrival.request_id
         self.decision.steps += steps
-        is_missing = own.rejection is not None and own.rejection.key == errors.ORDINAL_GAP
+        is_missing = rejection is not None and rejection.key == errors.ORDINAL_GAP
         if arrival.ordinal is not None and turn != "used" and not is_missing:
             ordinals.use_up(member, arrival.ordinal)
 

@@ -14,7 +14,7 @@ from worker.domain import checks, hold, ordinals
 from worker.domain.outcome import Outcome, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from datetime import datetime
 
     from worker.domain.case import Case
@@ -33,10 +33,9 @@ def expire(case: Case) -> Rejection | None:
 
 
 def due(
-    program: Program, member: Member, wallets: Iterable[Wallet], caused_by: str, now: datetime
+    program: Program, member: Member, wallets: Sequence[Wallet], caused_by: str, now: datetime
 ) -> list[Step]:
     """Carry out what is due in these wallets: their points first, then their holds."""
-    wallets = list(wallets)
     steps = []
     for wallet in wallets:
         outcome = _points_due(program, member, wallet, caused_by, now)

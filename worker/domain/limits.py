@@ -37,35 +37,32 @@ def exceeded(case: Case, points: int, moved: int | None = None) -> Rejection | N
     does not matter.
     """
     program, request = case.program, case.request
-    asked = _amount(case, points)
-    if (
-        program.points_per_request is not None
-        and request.operation in _LIMITED
-        and asked > program.points_per_request
-    ):
-        return _limit(f"One request may move {program.points_per_request} points at most.")
+    most = program.points_per_request
+    if most is not None and request.operation in _LIMITED and _amount(case, points) > most:
+        return _limit(f"One request may move {most} points at most.")
     if request.reason_code is not None:
         for reason in program.reason_codes:
             most = reason.points_max
-            if reason.code == request.reason_code and most is not None and asked > most:
+            is_meant = reason.code == request.reason_code
+            if is_meant and most is not None and _amount(case, points) > most:
                 return _limit(f"With this reason code {most} points may move at most.")
     most = program.points_per_operator_per_day
-    key = _operator(case)
-    if most is None or key is None or request.operation == names.HOLD:
+    if most is None or not request.adjusted_by or request.operation == names.HOLD:
         return None
-    so_far = case.member.operators.get(key, OperatorDay()).points
-    moving = points if moved is None else moved
-    if moving and _amount(case, so_far + abs(moving)) > most:
+    moving = abs(points if moved is None else moved)
+    so_far = case.member.operators.get(_operator(case), OperatorDay()).points
+    if moving and _amount(case, so_far + moving) > most:
         return _limit(f"An operator may move {most} points a day at most.")
     return None
 
 
 def count(case: Case) -> None:
     """Count what the case's outcome has moved for its operator, where the programme limits that."""
-    key = _operator(case)
-    if case.program.points_per_operator_per_day is None or key is None or not case.outcome.points:
+    if case.program.points_per_operator_per_day is None or not case.request.adjusted_by:
         return
-    case.member.operators.setdefault(key, OperatorDay()).points += abs(case.outcome.points)
+    if case.outcome.points:
+        day = case.member.operators.setdefault(_operator(case), OperatorDay())
+        day.points += abs(case.outcome.points)
 
 
 def insufficient(case: Case, points: int, available: int) -> Rejection:
@@ -78,9 +75,8 @@ def insufficient(case: Case, points: int, available: int) -> Rejection:
     )
 
 
-def _operator(case: Case) -> tuple[str, str, date] | None:
-    operator = case.request.adjusted_by
-    return (operator, case.currency.code, case.today) if operator else None
+def _operator(case: Case) -> tuple[str, str, date]:
+    return (case.request.adjusted_by or "", case.currency.code, case.today)
 
 
 def _amount(case: Case, minor_units: int) -> Decimal:

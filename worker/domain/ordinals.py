@@ -33,14 +33,12 @@ class Parking:
     per_member_max: int = 1000
 
 
-def turn_of(member: Member, arrival: Arrival) -> Turn | None:
-    """Return whether a request is in its turn, early, or too late; None where it has no number.
+def turn_of(member: Member, ordinal: tuple[str, int]) -> Turn:
+    """Return whether a number is next in its stream, early, or used up.
 
-    A number that another request waits under is used as well.
+    One that another request waits under is used as well.
     """
-    if arrival.ordinal is None:
-        return None
-    name, number = arrival.ordinal
+    name, number = ordinal
     stream = member.streams.get(name)
     first = stream.next if stream else 1
     if number == first:
@@ -52,18 +50,15 @@ def turn_of(member: Member, arrival: Arrival) -> Turn | None:
     return "early"
 
 
-def refusal(turn: Turn | None) -> Rejection | None:
+def refusal(turn: Turn) -> Rejection | None:
     """Refuse a number that is used, and one that is early where nothing can wait for its turn."""
-    match turn:
-        case "used":
-            return Rejection(
-                errors.ORDINAL_USED, "Another request has used up this ordinal of the stream."
-            )
-        case "early":
-            return Rejection(
-                errors.ORDINAL_GAP, "Requests with lower ordinals of the stream are missing."
-            )
-    return None
+    if turn == "next":
+        return None
+    if turn == "used":
+        return Rejection(
+            errors.ORDINAL_USED, "Another request has used up this ordinal of the stream."
+        )
+    return Rejection(errors.ORDINAL_GAP, "Requests with lower ordinals of the stream are missing.")
 
 
 def out_of_time(waiting: Waiting) -> Rejection:
