@@ -1,0 +1,161 @@
+"""Every vector of every vendor, through the broker, a real worker and real books."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from tests import dialect_vectors, dialect_vectors_vm
+from tests.conftest import own_database
+from tests.dialect_vectors import BEANS, CAPILLARY, WLL
+from tests.dialect_vectors_vm import VOUCHERIFY
+from tests.end_to_end.vendors import IDENTIFIER_KEY, Said, Vendors, ids
+from tests.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.dialect_vectors import Vector
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
+OF_CARDS = [vector for vector in VECTORS if vector.dialect == VOUCHERIFY]
+
+# The vendor's client says of none of its names that they are for us, and types some of them.
+CLIENT: Any = import_module("voucherify")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def vendors(
+    amqp_url: str, database_server_url: str, migrated_template: str
+) -> AsyncIterator[Vendors]:
+    """A conversation with one running worker."""
+    async with own_database(database_server_url, migrated_template) as url:
+        scene = Scene(
+            amqp_url, url, f"t{secrets.token_hex(4)}", {"POINTS_IDENTIFIER_KEY": IDENTIFIER_KEY}
+        )
+        try:
+            async with scene.worker() as worker:
+                await worker.ready()
+                async with Vendors(scene) as made:
+                    yield made
+        finally:
+            await scene.delete_topology()
+
+
+@pytest.mark.parametrize("template", VECTORS, ids=ids(VECTORS))
+async def test_each_vector_is_answered_as_the_vendor_would(
+    vendors: Vendors, template: Vector
+) -> None:
+    member_id = vendors.new_member()
+    vector = template.for_member(member_id)
+    await vendors.set_up(vector, member_id)
+    body = json.dumps(vector.body).encode()
+    request_id = f"of {member_id}"
+    answered = await vendors.say(vector.dialect, body, vector.headers, request_id)
+    assert answered == vector.reply
+    # The same again is answered in the same words: from the books, or by another letter.
+    again = await vendors.say(vector.dialect, body, vector.headers, request_id)
+    assert again == answered
+    if vector.letter is not None:
+        letter = await vendors.letter_of(request_id)
+        assert letter.body == body
+        assert letter.headers["x-error-key"] == vector.letter
+        assert letter.properties.message_type == vector.dialect
+    else:
+        before = len(vector.setup)
+        (event,) = (await vendors.events(member_id, before + 1))[before:]
+        told = json.loads(event.body)["data"]
+        assert (told["request_id"], told["member_id"]) == (request_id, member_id)
+
+
+@pytest.mark.parametrize("template", OF_CARDS, ids=ids(OF_CARDS))
+async def test_voucherifys_own_client_reads_what_it_is_answered(
+    vendors: Vendors, template: Vector
+) -> None:
+    member_id = vendors.new_member()
+    vector = template.for_member(member_id)
+    await vendors.set_up(vector, member_id)
+    answered = await vendors.say(vector.dialect, vector.body, vector.headers)
+    if "code" in answered:
+        assert vector.reply["code"] == answered["code"]
+        return
+    read = CLIENT.LoyaltiesMembersBalanceUpdateResponseBody.from_dict(answered)
+    assert (read.points, read.total, read.balance) == (
+        answered["points"],
+        answered["total"],
+        answered["balance"],
+    )
+
+
+async def test_other_content_under_an_id_is_a_conflict_in_every_dialect(vendors: Vendors) -> None:
+    member_id = vendors.new_member()
+    await vendors.ask({"request_id": "r0", "member_id": member_id, "points": 100})
+    whose = {"member-id": member_id}
+    first = await vendors.say(BEANS, {"type": "debit", "points": 1}, whose, "one")
+    other = await vendors.say(BEANS, {"type": "debit", "points": 2}, whose, "one")
+    assert first["status"] == "committed"
+    assert other["error"]["key"] == "request_id_conflict"
+    # The same amount, written otherwise, is the same.
+    same = await vendors.say(BEANS, {"type": "debit", "points": "1.00"}, whose, "one")
+    assert same == first
+    # What one vendor asked for is not what another one asks for.
+    voucher = await vendors.say(VOUCHERIFY, {"points": -1}, whose, "one")
+    assert (voucher["code"], voucher["key"]) == (409, "request_id_conflict")
+    canonical = await vendors.ask({"request_id": "one", "member_id": member_id, "points": -1})
+    assert canonical["error"]["key"] == "request_id_conflict"
+
+
+async def test_the_event_of_a_vendors_message_is_the_canonical_one(vendors: Vendors) -> None:
+    member_id = vendors.new_member()
+    whose = {"member-id": member_id}
+    await vendors.say(BEANS, {"type": "credit", "points": 5, "description": "Sorry"}, whose, "one")
+    (event,) = await vendors.events(member_id, 1)
+    told = json.loads(event.body)["data"]
+    assert (told["request_id"], told["points"], told["reason"]) == ("one", "5", "Sorry")
+    assert event.properties.message_type == "POINTS_ADJUSTED"
+
+
+async def test_two_pending_debits_at_once_never_take_more_than_there_is(vendors: Vendors) -> None:
+    member_id = vendors.new_member()
+    await vendors.ask({"request_id": "r0", "member_id": member_id, "points": 100})
+    await vendors.apply(dialect_vectors.SHOP)
+    whose = {"member-id": member_id}
+    body = {"type": "debit", "points": 60, "pending": True}
+    answers = [
+        vendors.say(BEANS, body, whose, "order-1"),
+        vendors.say(BEANS, body, whose, "order-2"),
+    ]
+    first, second = await asyncio.gather(*answers)
+    assert (first["status"], first["pending"]) == ("pending", "60")
+    assert second["error"]["key"] == "insufficient_points"
+
+
+async def test_messages_of_several_vendors_for_one_member_keep_their_order(
+    vendors: Vendors,
+) -> None:
+    await vendors.apply(dialect_vectors.REWARDS)
+    member_id = vendors.new_member()
+    whose = {"member-id": member_id, "program-id": "wll"}
+    body_of = {
+        WLL: {"eventType": "MANUAL_ADJUSTMENT", "payload": {"points": 10}},
+        BEANS: {"type": "credit", "points": 10},
+        VOUCHERIFY: {"points": 10},
+        CAPILLARY: {"pointsToBeAdjusted": 5, "reasonOfReturn": "One of many"},
+    }
+    dialects = [list(body_of)[n % 4] for n in range(80)]
+    await vendors.send_all(
+        Said(dialect, f"r{n}", whose, json.dumps(body_of[dialect]).encode())
+        for n, dialect in enumerate(dialects)
+    )
+    events = await vendors.events(member_id, 80)
+    told = [json.loads(event.body)["data"] for event in events]
+    assert [item["request_id"] for item in told] == [f"r{n}" for n in range(80)]
+    assert told[-1]["balance"] == str(20 * (10 + 10 + 10 - 5))
