@@ -9,9 +9,10 @@ import pytest
 
 from schemas.errors import DEAD_LETTER_KEYS, ERRORS
 from tests.unit.domain.desk import NOW, Desk, custom, in_currency, moment, programme, request
-from worker.domain.member import Original, Stream
+from worker.domain.decide import refuse
+from worker.domain.member import Arrival, Original, Stream
 from worker.domain.ordinals import Parking
-from worker.domain.outcome import Rejection
+from worker.domain.outcome import Rejection, Step
 
 REFUSAL = Rejection("invalid_payload", "points is required.", [{"field": "points"}])
 
@@ -244,3 +245,19 @@ def test_a_request_that_could_not_be_read_is_refused_and_stored_as_well() -> Non
 def test_a_decimal_is_no_fault_where_it_is_a_zero() -> None:
     assert Desk().adjust("5.000").balance == 5
     assert request(points="5.000").points == (5, 0)
+
+
+def test_what_killed_workers_is_refused_without_a_look_at_anything_else() -> None:
+    desk = Desk()
+    desk.adjust(5, **custom("2026-01-20"))
+    desk.decide(1, ordinal=2)
+    desk.now = moment("2026-01-21T00:00:00Z")
+    killed = Rejection("killed_the_worker", "Workers died over it.")
+    arrival = Arrival("r9", None, b"", refusal=killed, ordinal=("", 1))
+    decision = refuse(desk.member, arrival, desk.now)
+    assert decision.is_stored
+    assert decision.steps == [Step(decision.own, arrival)]
+    assert (decision.own.rejection, decision.own.sequence) == (killed, 2)
+    assert (desk.member.sequence, desk.member.last_recorded_at) == (2, desk.now)
+    assert (desk.wallet.balance, len(desk.member.waiting)) == (5, 1)
+    assert desk.member.streams[""].next == 1

@@ -5,6 +5,8 @@ Each vendor's own wording and message format is the business of its dialect.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.unit.domain.desk import Desk, custom, in_currency, moment, programme
 from worker.domain.money import to_text
 from worker.domain.wallet import LotChange
@@ -99,3 +101,61 @@ class TestCapillary:
     def test_zero_is_refused(self) -> None:
         for zero in (0, "0", "0.000", "-0"):
             assert Desk(in_currency(decimals=3)).refusal(zero) == "zero_points"
+
+    def test_a_deduction_may_be_taken_from_one_award(self) -> None:
+        desk = Desk()
+        desk.adjust(50)
+        desk.adjust(30, award_id="38768508", award_type="bill_regular")
+        reason = {"reason": "Extra points were issued"}
+        outcome = desk.adjust(-10, award_id="38768508", award_type="bill_regular", **reason)
+        assert [(change.lot_id, change.points) for change in outcome.lots] == [(2, -10)]
+
+    def test_a_deduction_may_be_taken_from_one_promotion_by_either_name(self) -> None:
+        identifier = "b86ca53f-4c5e-46d3-8d33-b61c4f49392c"
+        desk = Desk(programme(promotions=[{"id": "79555", "identifier": identifier}]))
+        desk.adjust(50)
+        desk.adjust(30, promotion_id="79555")
+        for fields in ({"promotion_id": "79555"}, {"promotion_identifier": identifier}):
+            outcome = desk.adjust(-10, **fields)
+            assert [(change.lot_id, change.points) for change in outcome.lots] == [(2, -10)]
+
+    def test_what_is_named_and_not_there_is_refused_by_its_own_error(self) -> None:
+        desk = Desk(programme(promotions=[{"id": "79555"}], sources=["INSTORE"]))
+        desk.adjust(50, award_id="38768508", award_type="bill_regular")
+        assert desk.refusal(-1, source="NOPE") == "invalid_source"
+        assert desk.refusal(-1, promotion_id="79556") == "invalid_promotion"
+        assert desk.refusal(-1, award_id="1") == "invalid_award"
+        other = {"award_id": "38768508", "award_type": "customer_promotions"}
+        assert desk.refusal(-1, **other) == "invalid_award_type"
+        assert desk.refusal(-1, currency="coins") == "unknown_currency"
+
+    def test_a_reason_and_an_enrolment_may_be_required(self) -> None:
+        assert Desk(programme(reason="required")).refusal(-1) == "reason_required"
+        desk = Desk(programme(enrolment="required"))
+        assert desk.refusal(-1) == "member_not_found"
+        desk.member.is_known_elsewhere = True
+        assert desk.refusal(-1) == "not_enrolled"
+
+    def test_points_of_no_category_are_regular(self) -> None:
+        desk = Desk()
+        desk.adjust(5, category="REGULAR")
+        assert desk.adjust(-5).balance == 0
+
+
+class TestBeans:
+    def test_a_pending_debit_that_is_not_completed_is_released_within_48_hours(self) -> None:
+        desk = Desk()
+        desk.adjust(100)
+        assert desk.ask(60, operation="HOLD").available == 40
+        desk.now += timedelta(hours=48)
+        lapsed, own = desk.outcomes(-100)
+        assert (lapsed.request_id, lapsed.event_type) == ("r2", "POINTS_RELEASED")
+        assert (lapsed.available, own.balance) == (100, 0)
+
+    def test_two_redemptions_at_once_cannot_exceed_the_balance(self) -> None:
+        desk = Desk()
+        desk.adjust(100)
+        assert desk.refusal(60, operation="HOLD") is None
+        assert desk.refusal(60, operation="HOLD") == "insufficient_points"
+        assert desk.refusal(-60) == "insufficient_points"
+        assert desk.ask(operation="CAPTURE", hold="r2").balance == 40
