@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 
-from worker.domain.document import from_document
 from worker.domain.member import Member, OperatorDay
 from worker.store import reading, whole, writing
+from worker.store.catalogue import Catalogue
 from worker.store.early import Early
 from worker.store.entry import Entry
-from worker.store.faults import PassingFault, blamed, translated
+from worker.store.faults import blamed, translated
 from worker.store.keys import MemberKey, OperatorKey, RequestKey, WalletKey
 from worker.store.statements import columns, statement
 from worker.store.writing import Stored
@@ -36,7 +36,7 @@ class Books:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._programs: dict[str, Program] = {}
+        self._catalogue = Catalogue()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -48,7 +48,7 @@ class Books:
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
                     with blamed():
-                        yield Transaction(cast("asyncpg.Connection", connection), self._programs)
+                        yield Transaction(cast("asyncpg.Connection", connection), self._catalogue)
             except asyncpg.ReadOnlySQLTransactionError:
                 # The primary has become a standby: find the new one.
                 await self._pool.expire_connections()
@@ -62,9 +62,9 @@ class Transaction:
     remembered, and `write` stores what has changed since.
     """
 
-    def __init__(self, connection: asyncpg.Connection, programs: dict[str, Program]) -> None:
+    def __init__(self, connection: asyncpg.Connection, catalogue: Catalogue) -> None:
         self._connection = connection
-        self._programs = programs
+        self._catalogue = catalogue
         self._stored: dict[MemberKey, Stored] = {}
         self._operators: dict[OperatorKey, tuple[OperatorDay, int]] = {}
 
@@ -103,23 +103,7 @@ class Transaction:
         One version of each programme serves the whole batch. Raises PassingFault for a document
         that this version of the worker does not know.
         """
-        row = await self._connection.fetchrow(statement("clock_and_programs"), list(program_ids))
-        assert row is not None, "an aggregate returns one row"
-        programs = {}
-        for program_id, version in zip(row["program_ids"], row["versions"], strict=True):
-            program = self._programs.get(program_id)
-            if program is None or program.version != version:
-                document = await self._connection.fetchval(
-                    statement("read_program"), program_id, version
-                )
-                try:
-                    program = from_document(program_id, version, document)
-                except ValueError as error:
-                    # A newer version of the worker may know it; nothing may be decided without it.
-                    raise PassingFault(error) from error
-                self._programs[program_id] = program
-            programs[program_id] = program
-        return row["now"], programs
+        return await self._catalogue.read(self._connection, program_ids)
 
     async def known(self, keys: Collection[RequestKey]) -> dict[RequestKey, list[Entry]]:
         """Return all that those of the requests have caused that were carried out before.
