@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from worker.broker.client import temporary_queue
-from worker.broker.publisher import Publisher, PublishRules
+from worker.broker.client import CLIENT_RULES, temporary_queue
+from worker.broker.publisher import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from worker.broker.messages import Delivery, Publication
 
 _AT_ONCE: Final = 250
-_RULES: Final = PublishRules(
-    confirm_timeout_seconds=30,
-    retry_delay_seconds_min=0.1,
-    retry_delay_seconds_max=5,
-    reply_attempts_max=1,
-)
 
 
 async def ask_all(
@@ -49,7 +43,7 @@ async def ask_all(
     left = iter(publications)
     waiting: set[str | None] = set()
     async with temporary_queue(connection) as (queue, intake):
-        publisher = Publisher(connection.user, _RULES, fail, refused=lambda _: None)
+        publisher = Publisher(connection.user, CLIENT_RULES, fail, refused=lambda _: None)
         await publisher.open(connection)
         try:
             while True:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from worker.broker.connection import WireConnection
 
 _PREFETCH = 200
-_ONCE = PublishRules(
+CLIENT_RULES = PublishRules(
     confirm_timeout_seconds=30,
     retry_delay_seconds_min=0.1,
     retry_delay_seconds_max=5,
@@ -52,7 +52,7 @@ async def publish_once(connection: WireConnection, publication: Publication) -> 
     def fail(error: SessionLost) -> None:
         publisher.lose(error)
 
-    publisher = Publisher(connection.user, _ONCE, fail, refused=lambda _: None)
+    publisher = Publisher(connection.user, CLIENT_RULES, fail, refused=lambda _: None)
     await publisher.open(connection)
     try:
         report = await publisher.publish([publication])

@@ -69,7 +69,7 @@ class Tally:
 def import_(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The rows to import."),
+        typer.Argument(metavar="FILE", help="The rows to import."),
     ],
     *,
     opening: Annotated[
@@ -89,7 +89,6 @@ def import_(
         Path | None,
         typer.Option(
             metavar="FILE",
-            dir_okay=False,
             help="Write each rejected request here, with its line and error, as JSON lines.",
             show_default=False,
         ),
@@ -146,7 +145,7 @@ async def _import(
             count, faults = _look_through(file)
             if faults:
                 return _refuse(path, faults, as_json=as_json)
-            written = stack.enter_context(rejects.open("wb")) if rejects else None
+            written = stack.enter_context(_opened(rejects, path)) if rejects else None
         except OSError as error:
             raise Ended(f"{error.filename}: {error.strerror}.", EXIT_USAGE) from None
         tally = Tally(written)
@@ -235,6 +234,12 @@ async def _send(
                 waiting_max=_WAITING_MAX,
                 idle_seconds=timeout_seconds,
             )
+
+
+def _opened(rejects: Path, path: Path) -> BinaryIO:
+    if rejects.exists() and rejects.samefile(path):
+        raise Ended("What is rejected cannot be written over the rows.", EXIT_USAGE)
+    return rejects.open("wb")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -75,6 +75,9 @@ async def test_what_is_rejected_is_told_written_down_and_ends_with_3(
     assert "line 2: insufficient_points: " in told.stderr
     rejected = {line["line"]: line["request"] for line in lines}[2]
     assert (rejected["points"], rejected["comment"]) == ("-6", "too much")
+    rows = file.read_bytes()
+    over = await points("import", str(file), "--rejects", str(file))
+    assert (over.code, over.stdout, file.read_bytes()) == (2, b"", rows)
 
 
 async def test_an_opening_leaves_balance_and_total_as_the_file_has_them(
