@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CODES = ("points", "coins")
-CATEGORIES = ("REGULAR",) * 14 + ("PROMISED",) * 5 + ("EXTERNAL_TRIGGER_BASED",)
-OPERATIONS = (
+CATEGORIES: tuple[str, ...] = ("REGULAR",) * 14 + ("PROMISED",) * 5 + ("EXTERNAL_TRIGGER_BASED",)
+OPERATIONS: tuple[str, ...] = (
     ("ADJUST",) * 49
     + ("SET_BALANCE",) * 6
     + ("HOLD",) * 11
@@ -32,6 +32,12 @@ OPERATIONS = (
     + ("REVERSE",) * 14
     + ("CONVERT",) * 5
     + ("EXPIRE",) * 3
+)
+# Histories that are about one thing, in one or two wallets.
+THEMES: tuple[tuple[str, ...], ...] = (
+    ("ADJUST",) * 13 + ("SET_BALANCE",) + ("REVERSE",) * 9,
+    ("ADJUST",) * 10 + ("HOLD",) * 6 + ("CAPTURE",) * 6 + ("RELEASE",) * 2 + ("REVERSE",) * 3,
+    ("ADJUST",) * 12 + ("CONVERT",) * 6 + ("REVERSE",) * 8,
 )
 GAPS = (
     timedelta(0),
@@ -174,18 +180,26 @@ class _Teller:
 
     def __post_init__(self) -> None:
         self.scales = {one["code"]: one["decimals"] for one in self.program["currencies"]}
-        self.has_ordinals = self.odds(0.4)
+        self.has_theme = self.odds(0.5)
+        self.operations = self.chance.choice(THEMES) if self.has_theme else OPERATIONS
+        self.categories = CATEGORIES
+        if self.has_theme:
+            self.categories = (
+                ("REGULAR", "PROMISED") if "CONVERT" in self.operations else ("REGULAR",)
+            )
+        self.may_owe = 0.4 if self.has_theme and self.odds(0.6) else 0.08
+        self.has_ordinals = not self.has_theme and self.odds(0.6)
 
     def odds(self, chances: float) -> bool:
         return self.chance.random() < chances
 
     def ask(self, number: int) -> tuple[Ask, datetime]:
         """The next request, and when it is decided."""
-        if self.odds(0.2):
+        if self.odds(0.1 if self.has_theme else 0.2):
             self.now += self.chance.choice(GAPS)
         request_id = f"r{number}"
-        operation = self.chance.choice(OPERATIONS) if number > OPENING else "ADJUST"
-        code = self.chance.choice(("points",) * 5 + ("coins",))
+        operation = self.chance.choice(self.operations) if number > OPENING else "ADJUST"
+        code = "coins" if not self.has_theme and self.odds(0.2) else "points"
         document: dict[str, Any] = {"member_id": "m"}
         if operation != "ADJUST":
             document["operation"] = operation
@@ -221,7 +235,7 @@ class _Teller:
             document["ttl_seconds"] = self.chance.choice((1, 3600, 10**6))
         if operation == "SET_BALANCE" or (operation == "ADJUST" and minor_units > 0):
             document |= self.expiration()
-        if operation != "HOLD":
+        if operation != "HOLD" and not self.has_theme:
             document |= self.label(is_debit=minor_units < 0)
         return document
 
@@ -230,7 +244,7 @@ class _Teller:
         document: dict[str, Any] = {}
         if code != "points" or self.odds(0.1):
             document["currency"] = "pearls" if self.odds(0.02) else code
-        category = self.chance.choice(CATEGORIES)
+        category = self.chance.choice(self.categories)
         return document | ({"category": category} if category != "REGULAR" else {})
 
     def of_earlier(self, operation: str, document: dict[str, Any]) -> str:
@@ -272,16 +286,17 @@ class _Teller:
 
     def circumstances(self) -> dict[str, Any]:
         """What any request may say beside what it is about."""
+        rarely = 0.02 if self.has_theme else 0.1
         sometimes: list[tuple[float, str, Any]] = [
             (0.3, "operation_type", "AUTOMATIC"),
             (0.3, "adjusted_by", self.chance.choice(("op1", "op2"))),
             (0.3, "reason", self.chance.choice(("", "Gift", "Goodwill"))),
             (0.2, "reason_code", self.chance.choice(("ANY", "ANY", "GIFT", "FEE", "ODD"))),
             (0.2, "source", self.chance.choice(("INSTORE", "WEB", "FAX"))),
-            (0.08, "bypass_caps", True),
-            (0.08, "allow_negative", True),
-            (0.03, "expected_version", self.chance.randint(0, 4)),
-            (0.08, "dry_run", True),
+            (rarely, "bypass_caps", True),
+            (self.may_owe, "allow_negative", True),
+            (rarely / 2, "expected_version", self.chance.randint(0, 4)),
+            (rarely, "dry_run", True),
         ]
         document = {name: value for odds, name, value in sometimes if self.odds(odds)}
         if self.has_ordinals and self.odds(0.6):
