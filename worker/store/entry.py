@@ -1,12 +1,13 @@
-"""An entry of the journal."""
+"""An entry of the journal, and what is to be read out of one."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from worker.domain.wallet import Label, LotChange
 
 
 @dataclass(slots=True)
@@ -39,3 +40,36 @@ class Entry:
     outcome: bytes
     subject: str | None = None
     lots: list[list[Any]] | None = None
+
+
+def read_outcome(outcome: bytes) -> dict[str, Any]:
+    """Read a stored outcome; its numbers, which occur in metadata and of any size, stay text."""
+    document: dict[str, Any] = json.loads(outcome, parse_int=str, parse_float=str)
+    return document
+
+
+def changes_of_lots(listed: list[list[Any]] | None, document: dict[str, Any]) -> list[LotChange]:
+    """Return all changes of lots: as listed beside the outcome, else as the outcome has them."""
+    if listed is not None:
+        return [
+            LotChange(lot_id, points, _moment(expires_at), Label(*label))
+            for lot_id, points, expires_at, *label in listed
+        ]
+    return [
+        LotChange(
+            int(lot["lot_id"]),
+            minor_units(lot["points"]),
+            _moment(lot["expires_at"]),
+            Label(award_id=lot.get("award_id"), promotion_id=lot.get("promotion_id")),
+        )
+        for lot in document["lots"]
+    ]
+
+
+def minor_units(amount: str) -> int:
+    """Read an amount of an outcome, which has all decimals of its currency."""
+    return int(amount.replace(".", ""))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
