@@ -107,7 +107,7 @@ def _is_special(request: Request | None) -> bool:
 
 
 def _is_due(member: Member, now: datetime) -> bool:
-    return bool(member.waiting) or (member.due_at is not None and member.due_at <= now)
+    return member.due_at is not None and member.due_at <= now
 
 
 def _named(request: Request) -> set[str]:

@@ -122,9 +122,9 @@ class Load:
         chance = self._chance
         points = chance.choice([1, 1, -1]) * chance.randint(1, 200)
         given: dict[str, Any] = {"points": points}
-        if chance.random() < 0.15:
+        if chance.random() < 0.2:
             given |= {"award_id": chance.choice("ab")}
-        elif chance.random() < 0.15:
+        elif chance.random() < 0.2:
             given |= chance.choice([{"promotion_id": "p1"}, {"promotion_identifier": "i1"}])
         if points < 0 and chance.random() < 0.2:
             given |= {"allow_negative": True}

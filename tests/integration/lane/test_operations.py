@@ -181,11 +181,12 @@ async def test_an_award_is_known_to_later_batches_by_its_type_and_its_own_lots(
         request("p", 30, promotion_id="pp"),
         request("x", 5),
     )
-    short, aimed, by_promotion, wrong = await timed.outcomes(
-        request("d", -51, award_id="a"),
-        request("e", -50, award_id="a"),
-        request("f", -30, promotion_id="pp"),
-        request("g", -1, award_id="a", award_type="bill_promotions"),
+    # Each in a batch of its own: what one needs must not be read for another.
+    (short,) = await timed.outcomes(request("d", -51, award_id="a"))
+    (aimed,) = await timed.outcomes(request("e", -50, award_id="a"))
+    (by_promotion,) = await timed.outcomes(request("f", -30, promotion_id="pp"))
+    (wrong,) = await timed.outcomes(
+        request("g", 1, award_id="a", award_type="bill_promotions"),
     )
     assert [shape(one)[:3] for one in (short, aimed, by_promotion, wrong)] == [
         ("insufficient_points", "0", "85"),
