@@ -64,6 +64,14 @@ class Past:
     is_enrolled: bool
     status: Any
 
+    def is_dry(self, request_id: str) -> bool:
+        """Whether a request is a dry run, of which nothing is stored."""
+        return any(
+            ask.document.get("dry_run", False)
+            for ask, _ in self.asked
+            if ask.request_id == request_id
+        )
+
 
 def pasts(length: int = 50, *, is_open: bool = False) -> st.SearchStrategy[Past]:
     """Histories of up to so many requests; an open programme refuses nothing by its policies."""

@@ -47,6 +47,12 @@ def member_of(past: Past) -> Member:
     return Member("acme", "m", status=past.status, is_enrolled=past.is_enrolled, is_whole=True)
 
 
+def model_of(past: Past) -> Ledger:
+    """The model of the history's member, before it."""
+    wait = timedelta(seconds=PARKING.wait_seconds)
+    return Ledger(past.document, past.status, past.is_enrolled, wait, PARKING.per_member_max)
+
+
 def arrival_of(ask: Ask) -> Arrival:
     request = AdjustmentRequest.model_validate(read_json(write_json(ask.document)))
     number = ask.document.get("ordinal")
@@ -143,13 +149,7 @@ def lots_of(wallet: Wallet) -> list[tuple[Any, ...]]:
 
 @given(pasts())
 def test_any_history_comes_to_what_an_obvious_model_says(past: Past) -> None:
-    model = Ledger(
-        past.document,
-        past.status,
-        past.is_enrolled,
-        timedelta(seconds=PARKING.wait_seconds),
-        PARKING.per_member_max,
-    )
+    model = model_of(past)
     for member, ask, now, decision in decisions(past):
         assert [told(step) for step in decision.steps] == model.tell(ask, now)
         assert member.holds.keys() == model.holds.keys()
