@@ -38,7 +38,7 @@ class Stored:
     due_at: datetime | None
     has_streams: bool
     holds: set[str] = field(default_factory=set)
-    awards: dict[str, str | None] = field(default_factory=dict)
+    awards: set[str] = field(default_factory=set)
     reversed: dict[str, int] = field(default_factory=dict)
     streams: dict[str, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
 
@@ -170,7 +170,7 @@ def _holds(key: MemberKey, member: Member, stored: Stored) -> Rows:
 
 def _awards(key: MemberKey, member: Member, stored: Stored) -> Rows:
     for award_id, award_type in member.awards.items():
-        if award_id not in stored.awards or stored.awards[award_id] != award_type:
+        if award_id not in stored.awards:
             yield (*key, award_id, award_type)
 
 

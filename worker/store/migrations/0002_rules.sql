@@ -160,11 +160,11 @@ CREATE TABLE points.resolutions (
 );
 
 GRANT SELECT, INSERT, UPDATE ON
-points.awards, points.reversals, points.streams, points.early_requests, points.day_sums,
+points.reversals, points.streams, points.early_requests, points.day_sums,
 points.operator_days
 TO points_worker;
 GRANT SELECT, INSERT, DELETE ON points.holds TO points_worker;
-GRANT SELECT, INSERT ON points.resolutions TO points_worker;
+GRANT SELECT, INSERT ON points.awards, points.resolutions TO points_worker;
 GRANT SELECT ON points.identifiers TO points_worker;
 
 -- Who erases a member takes this role: the only one that may change what the journal answers, and
