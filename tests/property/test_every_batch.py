@@ -33,7 +33,7 @@ PARKING = Parking(wait_seconds=2 * 86_400, per_member_max=5)
 TABLES = {
     "members": "member_id, sequence, last_recorded_at, has_streams, status",
     "wallets": "*",
-    "lots": "*",
+    "lots": "currency, category, lot_id, remaining, expires_at, award_id, award_type, promotion_id",
     "journal": "*",
     "holds": "*",
     "awards": "*",
@@ -43,7 +43,11 @@ TABLES = {
     "day_sums": "*",
     "operator_days": "*",
 }
-"""What is compared of each table. When a member falls due next may be known less exactly."""
+"""What is compared of each table.
+
+When a member falls due next may be known less exactly, and what a lot once held is forgotten when
+it is used up, whether or not points come back to it.
+"""
 
 Batches = list[list[tuple[Ask, datetime]]]
 
