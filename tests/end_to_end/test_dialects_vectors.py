@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from schemas.topology import bucket_key
 from tests import dialect_vectors, dialect_vectors_vm
 from tests.conftest import own_database
 from tests.dialect_vectors import BEANS, CAPILLARY, WLL
@@ -159,3 +160,39 @@ async def test_messages_of_several_vendors_for_one_member_keep_their_order(
     told = [json.loads(event.body)["data"] for event in events]
     assert [item["request_id"] for item in told] == [f"r{n}" for n in range(80)]
     assert told[-1]["balance"] == str(20 * (10 + 10 + 10 - 5))
+
+
+async def test_what_a_publisher_may_not_do_it_may_not_do_in_a_vendors_words(
+    vendors: Vendors,
+) -> None:
+    """The door sends everything on as the worker's own user, who may do anything."""
+    document = {**dialect_vectors.SHOP, "program_id": "guarded"}
+    await vendors.apply(document | {"publishers": [{"user_id": "till", "may": ["adjust"]}]})
+    whose = {"member-id": vendors.new_member(), "program-id": "guarded"}
+    reply = await vendors.say(BEANS, {"type": "credit", "points": 1}, whose)
+    assert reply["error"]["key"] == "not_permitted"
+
+
+async def test_a_dialect_that_comes_by_a_bucket_key_is_of_no_type_that_a_lane_knows(
+    vendors: Vendors,
+) -> None:
+    member_id = vendors.new_member()
+    vendors.send(
+        b'{"points": 1}',
+        routing_key=bucket_key(member_id),
+        message_type=VOUCHERIFY,
+        message_id="by bucket",
+        headers={"member-id": member_id},
+    )
+    letter = await vendors.letter_of("by bucket")
+    assert letter.headers["x-error-key"] == "unknown_type"
+
+
+async def test_without_a_message_id_a_vendors_message_is_no_request(vendors: Vendors) -> None:
+    body = json.dumps({"points": 1, "reason": "without an id"}).encode()
+    whose = {"member-id": vendors.new_member()}
+    number = vendors.send(body, routing_key="x", message_type=VOUCHERIFY, headers=whose)
+    reply = json.loads((await vendors.reply(number)).body)
+    assert (reply["code"], reply["key"]) == (400, "missing_request_id")
+    letter = await vendors.letter(body)
+    assert letter.headers["x-error-key"] == "missing_request_id"

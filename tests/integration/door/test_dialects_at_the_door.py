@@ -11,12 +11,14 @@ import pytest
 from schemas.topology import bucket_key
 from tests.brokers import session_at
 from tests.crew import Crew
-from tests.inside import request, user_of
+from tests.inside import request, settings_of, user_of
 from tests.integration.door.forwarding import BODY_BYTES_MAX, Forwarding
+from tests.proxy import Proxy
 from tests.waiting import until
 from worker.caution import _digest
 from worker.dialects import DIALECTS
 from worker.identifiers import fingerprint
+from worker.store.pool import close_pool, open_pool
 from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -343,3 +345,31 @@ async def test_a_vendors_message_that_kills_workers_is_set_aside_in_its_dialect(
     assert letter.headers["x-error-key"] == "killed_the_worker"
     (reply,) = await crew.taken(crew.replies, 1)
     assert reply.properties.message_type == BEANS
+
+
+async def test_while_postgres_is_away_the_door_waits_says_so_and_keeps_the_order(
+    crew: Crew, database_url: str
+) -> None:
+    body = json.dumps({"type": "credit", "points": 1}).encode()
+    async with Proxy(database_url) as proxy:
+        pool = await open_pool(settings_of(crew.amqp_url, proxy.url, crew.prefix))
+        proxy.hold()
+        await crew.send(request("r0", 1, "m"), routing_key="x")
+        for n in (1, 2):
+            await crew.send(body, routing_key="x", **vendors(BEANS, message_id=f"r{n}"))
+        await crew.send(request("r3", 1, "m"), routing_key="x")
+        forwarding = Forwarding(crew, pool)
+        async with forwarding.open(4) as intake:
+
+            def is_told() -> bool:
+                proxy.cut()
+                return any(fault.condition == "postgres" for fault in crew.status.faults())
+
+            await until(is_told, what="the door says so")
+            assert intake.in_hand == 4
+            proxy.release()
+            await until(lambda: intake.in_hand == 0, what="the door goes on")
+            assert not any(fault.condition == "postgres" for fault in crew.status.faults())
+        await close_pool(pool)
+    messages = await forwarding.in_lanes(4)
+    assert [body_of(message)["request_id"] for message in messages] == [f"r{n}" for n in range(4)]

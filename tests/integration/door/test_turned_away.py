@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -186,3 +187,25 @@ async def test_a_door_that_may_make_no_queue_waits_for_the_declaration_alone(
         await taken(crew, 3)
         await all_acknowledged(crew)
         assert len(crew.sessions) == 1
+
+
+async def test_a_vendors_message_that_is_turned_away_is_still_answered_in_its_words(
+    crew: Crew,
+) -> None:
+    """It comes back as the request that the door has made of it, with all that is said of it."""
+    await unbind(crew)
+    whose: dict[str, Any] = {"message_type": "beans.balance", "headers": {"member-id": MEMBER}}
+    credit, wrong = b'{"type": "credit", "points": 5}', b'{"type": "credit"}'
+    await crew.send(credit, routing_key="x", **whose | {"message_id": "r1"})
+    await crew.send(wrong, routing_key="x", **whose | {"message_id": "r2", "priority": 9})
+    async with crew.running():
+        await declare_when_held(crew)
+        events = await taken(crew, 2)
+        replies = await crew.taken(crew.replies, 2)
+        await all_acknowledged(crew)
+    assert ids_of(events) == ["r1", "r2"]
+    assert [data_of(event)["status"] for event in events] == ["APPLIED", "REJECTED"]
+    told = {reply.properties.correlation_id: json.loads(reply.body) for reply in replies}
+    assert told["r1"]["status"] == "committed"
+    assert told["r2"]["error"]["details"][0]["field"] == "points"
+    assert {reply.properties.message_type for reply in replies} == {"beans.balance"}
