@@ -248,7 +248,7 @@ def _read(file: str) -> str:
     if len(content) > _FILE_BYTES_MAX:
         raise typer.BadParameter("it is too long for a programme document", param_hint="FILE")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(
             f"it is not UTF-8 at byte {error.start}", param_hint="FILE"

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.errors import ERRORS
 from schemas.names import DECIMALS_MAX
+from schemas.text import is_text, text_rule
 from worker.domain.money import to_minor_units
 from worker.domain.program import (
     Cap,
@@ -233,11 +234,12 @@ def _publisher(table: Table) -> Publisher:
 def _dialects(table: Table) -> MastercardDialect:
     mastercard = table.table("mastercard")
     types = mastercard.table("adjustment_types")
-    signs = {
-        code: sign
-        for code, _ in types.items()
-        if (sign := types.optional_one_of(code, _SIGNS)) is not None
-    }
+    signs = {}
+    for code in types.left():
+        if not is_text(code, 1, _CODE_BYTES_MAX):
+            types.fault(None, f"has a code that {text_rule(1, _CODE_BYTES_MAX)}", code)
+        if (sign := types.optional_one_of(code, _SIGNS)) is not None:
+            signs[code] = sign
     codes = mastercard.table("reason_codes")
     dialect = MastercardDialect(
         adjustment_types=MappingProxyType(signs),

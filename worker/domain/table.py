@@ -190,13 +190,13 @@ class Table:
                     seen.add(value)
         return tables
 
-    def items(self) -> list[tuple[str, Any]]:
-        """Return what was not taken yet."""
-        return list(self._left.items())
+    def left(self) -> list[str]:
+        """Return the keys that were not taken yet."""
+        return list(self._left)
 
     def end(self) -> None:
         """Refuse what was not taken."""
-        for key, value in self.items():
+        for key, value in self._left.items():
             self.fault(key, "is not known to this version", value)
 
     def _list(self, key: str) -> list[Any]:

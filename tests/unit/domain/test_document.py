@@ -327,6 +327,8 @@ def test_a_currency_is_found_by_its_code_and_the_first_where_none_is_named() -> 
         (with_publisher(may="adjust"), "may"),
         (with_publisher(user_id=""), "user_id"),
         (with_mastercard(adjustment_types={"CR": "Credit"}), "CR"),
+        (with_mastercard(adjustment_types={"\0": "credit"}), "code"),
+        (with_mastercard(adjustment_types={"": "credit"}), "code"),
         (with_mastercard(response_field=""), "response_field"),
         (with_mastercard(reason_codes={"no_such_key": "X"}), "no_such_key"),
         (with_mastercard(reason_codes={"zero_points": 7}), "zero_points"),
