@@ -9,7 +9,8 @@ import typer
 from rich.text import Text
 
 from schemas.names import DEFAULT_PROGRAM_ID
-from worker.cli import showing
+from schemas.times import parse_date
+from worker.cli import showing, statement
 from worker.cli.command import (
     Ended,
     Json,
@@ -19,9 +20,9 @@ from worker.cli.command import (
     carry_out,
     read_document,
 )
-from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
+from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
 from worker.readiness import check_migrated
-from worker.store import views
+from worker.store import holdings, views
 
 if TYPE_CHECKING:
     from worker.settings import Settings
@@ -33,13 +34,22 @@ _EVENTS_SHOWN = 20
 _EVENTS_MAX = 10_000
 
 
+def _check_time(text: str | None) -> str | None:
+    try:
+        if text is not None:
+            parse_date(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"it {error}") from None
+    return text
+
+
 def outcome(
     member: Member,
     request_id: RequestId,
     *,
     program: Program = DEFAULT_PROGRAM_ID,
     caused: Annotated[
-        bool, typer.Option("--caused", help="Before it, show all else that the request caused.")
+        bool, typer.Option("--caused", help="Show all that the request caused, in order.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, a line each, byte for byte as it was given.")
@@ -47,7 +57,7 @@ def outcome(
 ) -> None:
     """Show the stored answer to a request.
 
-    Ends with 3 if none is stored.
+    Ends with 3 if none is stored, also for an early request that still waits.
 
     Example: points-worker outcome alice order-4711
     """
@@ -55,18 +65,14 @@ def outcome(
     async def work(settings: Settings) -> int:
         await check_migrated(settings)
         async with views.view_pool(settings) as pool:
-            entries = await views.request_view(pool, program, member, request_id)
-        if not entries:
-            raise Ended(
-                f"No outcome of request {request_id} is stored for member {member} of programme"
-                f" {program}.",
-                EXIT_FAULT_FOUND,
-            )
-        for entry in entries if caused else entries[-1:]:
+            view = await views.request_view(pool, program, member, request_id)
+        if not isinstance(view, views.RequestView):
+            raise Ended(_unanswered(view, program, member, request_id), EXIT_FAULT_FOUND)
+        for entry in view.entries if caused else [view.own]:
             if as_json:
                 showing.write(entry.outcome)
             else:
-                _print_entry(entry)
+                _print_entry(entry, is_own=entry is view.own)
         return EXIT_OK
 
     carry_out(work)
@@ -76,24 +82,48 @@ def balance(
     member: Member,
     *,
     program: Program = DEFAULT_PROGRAM_ID,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            callback=_check_time,
+            show_default=False,
+            help="As of this moment, what was recorded at it included: an RFC 3339 time (without"
+            " an offset: in the programme's zone), or a date for the end of that day there.",
+        ),
+    ] = None,
     lots: Annotated[
         int, typer.Option(metavar="N", min=0, max=_LOTS_MAX, help="So many open lots a wallet.")
     ] = _LOTS_SHOWN,
     as_json: Json = False,
 ) -> None:
-    """Show a member's wallets, and their open lots in the order in which they are used.
+    """Show a member's wallets, their holds, and their open lots in the order of use.
 
-    Example: points-worker balance alice --lots 3
+    What has fallen due stays in a wallet until its next request, or a sweep, takes it out: it is
+    shown as due, and is not available. A moment of the past is worked out from the journal, and
+    shows what this command would have shown then; one to come, what will have fallen due by then.
+
+    JSON: program_id, member_id, sequence, last_recorded_at, at, and wallets, each with currency,
+    category, balance, available, held, due, held_due, deficit, total, version, next_expiry
+    (points, expires_at), holds (hold_id, points, lapses_at, is_due), lots (lot_id, remaining,
+    expires_at, is_due, award_id, award_type, promotion_id) and lots_truncated. Amounts are text
+    with their currency's decimals.
+
+    Example: points-worker balance alice --at 2026-06-30
     """
 
     async def work(settings: Settings) -> int:
         await check_migrated(settings)
+        moment = None if at is None else parse_date(at)
         async with views.view_pool(settings) as pool:
-            view = await views.member_view(pool, program, member, lots_max=lots)
+            try:
+                view = await holdings.member_view(pool, program, member, at=moment, lots_max=lots)
+            except OverflowError:
+                raise Ended("--at lies beyond the calendar.", EXIT_USAGE) from None
         if as_json:
             showing.write_json(view)
         else:
-            _print_member(view)
+            _print_member(view, is_past=at is not None)
         return EXIT_OK
 
     carry_out(work)
@@ -116,9 +146,18 @@ def history(
             show_default=False,
         ),
     ] = views.SEQUENCE_MAX,
+    lots: Annotated[
+        bool, typer.Option("--lots", help="Show what came into which lots, and out of them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show a member's last events as a statement, the newest last.
+
+    Each has its number and time, what was asked for, the points that came in or went out, and the
+    wallet's balance after it; below that the request and what was said about it.
+
+    JSON: a list of objects with sequence, type (of the event) and data, which is the outcome as it
+    was given.
 
     Example: points-worker history alice --limit 50 --before 200
     """
@@ -138,78 +177,120 @@ def history(
                     for entry in entries
                 ]
             )
+        elif entries:
+            statement.show(entries, has_lots=lots)
         else:
-            _print_statement(entries, member, program)
+            showing.talk(f"Member {member} of programme {program} has no such events.")
         return EXIT_OK
 
     carry_out(work)
 
 
-def _print_entry(entry: Entry) -> None:
+def _unanswered(
+    waiting: views.WaitingView | None, program: str, member: str, request_id: str
+) -> str:
+    if waiting is None:
+        return (
+            f"No outcome of request {request_id} is stored for member {member} of programme"
+            f" {program}."
+        )
+    stream = f" of stream {waiting.stream}" if waiting.stream else ""
+    return (
+        f"Request {request_id} came early: with ordinal {waiting.ordinal}{stream} it waits for its"
+        f" predecessors, until {showing.moment(waiting.deadline)} at the latest."
+    )
+
+
+def _print_entry(entry: Entry, *, is_own: bool) -> None:
     out = showing.console()
-    if entry.fingerprint is None:
-        out.print(Text(f"{entry.event_type}, caused by it", "dim"))
+    if not is_own:
+        out.print(Text(f"{entry.event_type or entry.status}, caused by it", "dim"))
     out.print(showing.outcome(read_document(entry.outcome)))
-    if entry.fingerprint is None:
+    if not is_own:
         out.print()
 
 
-def _print_member(view: views.MemberView) -> None:
-    out = showing.console()
+def _print_member(view: holdings.MemberView, *, is_past: bool) -> None:
     if not view.wallets:
-        showing.talk(f"Member {view.member_id} of programme {view.program_id} has no wallet yet.")
+        yet = f"had no wallet at {showing.moment(view.at)}" if is_past else "has no wallet yet"
+        showing.talk(f"Member {view.member_id} of programme {view.program_id} {yet}.")
         return
-    wallets = showing.table(
-        "currency", "category", "balance", "available", "total", "version", "next expiry",
-        right=("balance", "available", "total", "version"),
-    )  # fmt: skip
-    for wallet in view.wallets:
-        coming = wallet.next_expiry
-        wallets.add_row(
-            wallet.currency,
-            wallet.category,
-            wallet.balance,
-            wallet.available,
-            wallet.total,
-            str(wallet.version),
-            f"{coming.points} at {showing.moment(coming.expires_at)}" if coming else "none",
-        )
-    out.print(wallets)
-    for wallet in view.wallets:
-        if wallet.lots:
-            lots = showing.table("lot", "points left", "of", "expires", right=("points left", "of"))
-            for lot in wallet.lots:
-                expires = showing.moment(lot.expires_at)
-                lots.add_row(lot.lot_id, lot.remaining, lot.points, expires)
+    out = showing.console()
+    if is_past:
+        out.print(Text(f"As of {showing.moment(view.at)}", "bold"))
+        out.print()
+    for number, wallet in enumerate(view.wallets):
+        if number:
             out.print()
-            out.print(Text(f"Open lots of {wallet.currency} {wallet.category}, soonest first"))
-            out.print(lots)
-        if wallet.lots_truncated:
-            out.print(Text("There are more: see --lots.", "dim"))
+        _print_wallet(wallet)
 
 
-def _print_statement(entries: list[Entry], member: str, program: str) -> None:
-    if not entries:
-        showing.talk(f"Member {member} of programme {program} has no such events.")
-        return
-    lines = showing.table(
-        "no.", "time", "event", "wallet", "points", "balance", "request", "about",
-        right=("no.", "points", "balance"),
+def _print_wallet(wallet: holdings.WalletView) -> None:
+    out = showing.console()
+    coming = wallet.next_expiry
+    out.print(Text(f"{wallet.currency} {wallet.category}", "bold"))
+    rows: dict[str, object] = {
+        "balance": wallet.balance,
+        "available": Text(wallet.available, "green"),
+        "held": wallet.held if wallet.holds else None,
+        "due": _due(wallet),
+        "deficit": Text(wallet.deficit, "red") if float(wallet.deficit) else None,
+        "total": f"{wallet.total} earned so far",
+        "version": str(wallet.version),
+        "next expiry": f"{coming.points} at {showing.moment(coming.expires_at)}"
+        if coming
+        else "none",
+    }
+    out.print(showing.facts(rows))
+    if wallet.holds:
+        holds = showing.table("hold", "points", "lapses", "", right=("points",))
+        for hold in wallet.holds:
+            due = "due" if hold.is_due else ""
+            holds.add_row(
+                showing.visible(hold.hold_id), hold.points, showing.moment(hold.lapses_at), due
+            )
+        out.print()
+        out.print(holds)
+    if wallet.lots:
+        _print_lots(wallet.lots)
+    if wallet.lots_truncated:
+        out.print(Text("There are more lots: see --lots.", "dim"))
+
+
+def _print_lots(lots: list[holdings.LotView]) -> None:
+    is_labelled = any(lot.award_id or lot.promotion_id for lot in lots)
+    table = showing.table(
+        "lot", "points", "expires", "", *(["awarded for"] if is_labelled else []),
+        right=("lot", "points"),
     )  # fmt: skip
-    for entry in entries:
-        document = read_document(entry.outcome)
-        error = document["error"]
-        wallet = f"{entry.currency} {entry.category}" if entry.currency else ""
-        about = error["key"] if error else document["reason"] or document["comment"] or ""
-        lines.add_row(
-            str(entry.sequence),
-            showing.moment(entry.recorded_at),
-            entry.event_type or "",
-            wallet,
-            document["points"],
-            document["balance"] or "",
-            showing.visible(entry.request_id),
-            showing.visible(about),
-            style="red" if error else "",
-        )
-    showing.console().print(lines)
+    for lot in lots:
+        labels = []
+        if lot.award_id:
+            kind = f" ({lot.award_type})" if lot.award_type else ""
+            labels.append(f"award {lot.award_id}{kind}")
+        if lot.promotion_id:
+            labels.append(f"promotion {lot.promotion_id}")
+        cells = [
+            lot.lot_id,
+            lot.remaining,
+            showing.moment(lot.expires_at),
+            "due" if lot.is_due else "",
+        ]
+        if is_labelled:
+            cells.append(showing.visible(", ".join(labels)))
+        table.add_row(*cells, style="yellow" if lot.is_due else "")
+    out = showing.console()
+    out.print()
+    out.print(table)
+
+
+def _due(wallet: holdings.WalletView) -> Text | None:
+    """Tell what has fallen due already, None where nothing has."""
+    parts = []
+    if any(lot.is_due for lot in wallet.lots) or float(wallet.due):
+        parts.append(f"{wallet.due} expired")
+    if float(wallet.held_due):
+        parts.append(f"{wallet.held_due} no longer held")
+    if not parts:
+        return None
+    return Text(f"{' and '.join(parts)}, to be taken out with the next request", "yellow")

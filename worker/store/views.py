@@ -1,15 +1,14 @@
-"""What the books say about a member, for people and programs that ask; nothing here changes them.
+"""What the books and their server say of themselves, for people and programs that ask.
 
-Amounts are text with as many decimals as their currency has, as in the contract's outcomes.
+Nothing here changes anything. What a member holds is told by `holdings`.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from worker.domain.money import to_text
 from worker.store.entry import Entry
 from worker.store.faults import translated
 from worker.store.pool import close_pool, connected, open_pool
@@ -19,64 +18,31 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
 
-    import asyncpg
-
     from worker.settings import Settings
-    from worker.store.pool import Pool
+    from worker.store.pool import Connection, Pool
 
 SEQUENCE_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class LotView:
-    """An open lot; `expires_at` is the first instant at which it cannot be used, None for never."""
+class RequestView:
+    """A request in the books: all that it caused, in order, and which of it is its own outcome.
 
-    lot_id: str
-    points: str
-    remaining: str
-    expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class NextExpiry:
-    """The points that expire soonest, all at one instant."""
-
-    points: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class WalletView:
-    """A wallet as it was at the time of looking.
-
-    `due` has run out already and is still part of `balance`: the wallet's next request takes it
-    out first. So `available`, the most that a debit may take, is without it. `lots` are the first
-    few in the order of use; `lots_truncated` says that there are more.
+    Requests that it released are among that, after its own outcome. One that was early itself
+    comes with what happened at its turn.
     """
 
-    currency: str
-    category: str
-    balance: str
-    available: str
-    due: str
-    deficit: str
-    total: str
-    version: int
-    next_expiry: NextExpiry | None
-    lots: list[LotView]
-    lots_truncated: bool
+    entries: list[Entry]
+    own: Entry
 
 
 @dataclass(frozen=True, slots=True)
-class MemberView:
-    """A member's wallets; `sequence` is 0 and all else empty for a member nobody heard of."""
+class WaitingView:
+    """An early request that waits for its predecessors in the stream, until a deadline."""
 
-    program_id: str
-    member_id: str
-    sequence: int
-    last_recorded_at: datetime | None
-    at: datetime
-    wallets: list[WalletView]
+    stream: str
+    ordinal: int
+    deadline: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,49 +73,28 @@ async def view_pool(settings: Settings) -> AsyncIterator[Pool]:
             await close_pool(pool)
 
 
-async def member_view(pool: Pool, program_id: str, member_id: str, *, lots_max: int) -> MemberView:
-    """Return a member's wallets at one instant, each with its first `lots_max` open lots."""
+@asynccontextmanager
+async def snapshot(pool: Pool) -> AsyncIterator[Connection]:
+    """Give a connection on which everything is read as it was at one instant."""
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        member = await connection.fetchrow(statement("view_member"), program_id, member_id)
-        assert member is not None, "one row comes in any case"
-        at = member["at"]
-        decimals = {
-            code: scale
-            for _, code, scale in await connection.fetch(statement("view_currencies"), program_id)
-        }
-        wallets = await connection.fetch(statement("view_wallets"), program_id, member_id, at)
-        lots = await connection.fetch(statement("view_lots"), program_id, member_id, lots_max + 1)
-    of_wallet: dict[tuple[str, str], list[LotView]] = {}
-    for currency, category, lot_id, points, remaining, expires_at in lots:
-        scale = decimals.get(currency, 0)
-        of_wallet.setdefault((currency, category), []).append(
-            LotView(str(lot_id), to_text(points, scale), to_text(remaining, scale), expires_at)
-        )
-    return MemberView(
-        program_id,
-        member_id,
-        member["sequence"] or 0,
-        member["last_recorded_at"],
-        at,
-        [
-            _wallet_view(
-                row,
-                of_wallet.get((row["currency"], row["category"]), []),
-                lots_max,
-                decimals.get(row["currency"], 0),
-            )
-            for row in wallets
-        ],
-    )
+        yield cast("Connection", connection)
 
 
-async def request_view(pool: Pool, program_id: str, member_id: str, request_id: str) -> list[Entry]:
-    """Return all that a request caused, in order, its own outcome last; [] if it is not stored."""
-    rows = await pool.fetch(statement("read_known"), [program_id], [member_id], [request_id])
-    return [Entry(*row) for row in rows]
+async def request_view(
+    pool: Pool, program_id: str, member_id: str, request_id: str
+) -> RequestView | WaitingView | None:
+    """Return what came of a request, or that it waits; None if the books do not know it."""
+    wanted = (program_id, member_id, request_id)
+    rows = await pool.fetch(statement("view_request"), *wanted)
+    if rows:
+        entries = [Entry(*row[:-1]) for row in rows]
+        own = next(entry for entry, row in zip(entries, rows, strict=True) if row["is_own"])
+        return RequestView(entries, own)
+    row = await pool.fetchrow(statement("view_waiting"), *wanted)
+    return WaitingView(*row) if row else None
 
 
 async def stream_view(
@@ -177,24 +122,3 @@ async def server_view(database_url: str) -> ServerView:
         row = await connection.fetchrow(statement("view_server"))
         assert row is not None, "one row comes in any case"
         return ServerView(*row)
-
-
-def _wallet_view(
-    row: asyncpg.Record, lots: list[LotView], lots_max: int, decimals: int
-) -> WalletView:
-    next_expiry = None
-    if row["next_expires_at"] is not None:
-        next_expiry = NextExpiry(to_text(row["next_points"], decimals), row["next_expires_at"])
-    return WalletView(
-        currency=row["currency"],
-        category=row["category"],
-        balance=to_text(row["balance"], decimals),
-        available=to_text(row["balance"] - row["due"], decimals),
-        due=to_text(row["due"], decimals),
-        deficit=to_text(row["deficit"], decimals),
-        total=to_text(row["total"], decimals),
-        version=row["version"],
-        next_expiry=next_expiry,
-        lots=lots[:lots_max],
-        lots_truncated=len(lots) > lots_max,
-    )
