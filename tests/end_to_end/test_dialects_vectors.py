@@ -18,6 +18,8 @@ from tests.dialect_vectors import BEANS, CAPILLARY, WLL
 from tests.dialect_vectors_vm import VOUCHERIFY
 from tests.end_to_end.vendors import IDENTIFIER_KEY, Said, Vendors, ids
 from tests.scene import Scene
+from worker.broker import open_connection
+from worker.broker.dead_letters import read_letters, replay_letter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -196,3 +198,28 @@ async def test_without_a_message_id_a_vendors_message_is_no_request(vendors: Ven
     assert (reply["code"], reply["key"]) == (400, "missing_request_id")
     letter = await vendors.letter(body)
     assert letter.headers["x-error-key"] == "missing_request_id"
+
+
+async def test_a_letter_that_is_replayed_once_its_identifier_is_known_is_carried_out(
+    vendors: Vendors,
+) -> None:
+    await vendors.apply(dialect_vectors.ACME)
+    member_id, scene = vendors.new_member(), vendors.scene
+    await vendors.ask(
+        {"request_id": "r0", "member_id": member_id, "program_id": "973", "points": 770}
+    )
+    address = f"{member_id}@example.org"
+    whose = {"identifier-name": "email", "identifier-value": address, "program-id": "973"}
+    body = {"pointsToBeAdjusted": "100.00", "reasonOfReturn": "Extra points were issued"}
+    unknown = await vendors.say(CAPILLARY, body, whose, "to be replayed")
+    assert unknown["errors"][0]["code"] == 8015
+    await vendors.know("973", member_id, "email", address)
+    connection = await open_connection(scene.amqp_url, name="test", heartbeat_seconds=10)
+    letters = await read_letters(connection, scene.prefix)
+    (letter,) = (one for one in letters if one.delivery.message_id == "to be replayed")
+    await replay_letter(connection, scene.prefix, letter.letter_id)
+    await connection.shut()
+    (_, event) = await vendors.events(member_id, 2)
+    told = json.loads(event.body)["data"]
+    assert (told["request_id"], told["balance"]) == ("to be replayed", "670.00")
+    assert (await vendors.say(CAPILLARY, body, whose, "to be replayed"))["status"] == "success"
