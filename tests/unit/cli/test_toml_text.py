@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ k = true
 k = -inf
 
 [[l]]
-k = 0x_f
+k = 0xf
 [l.m]
 k = 0
 [[l]]
@@ -48,7 +49,7 @@ k = 1
 k = 2
 [[l.n]]
 k = 3
-""".replace("0x_f", "0xf")
+"""
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -123,6 +124,90 @@ def test_what_is_written_is_read_again_and_every_value_of_it_found(
     text = toml_text.write(document)
     assert toml_text.read(text) == document
     assert Lines(text).paths == set(paths(document))
+
+
+SPELLINGS = (
+    "7",
+    "0x1F",
+    "1_000",
+    "1.5e-3",
+    "-inf",
+    "true",
+    "1979-05-27",
+    "1979-05-27 07:32:00.5",
+    "1979-05-27T07:32:00-08:00",
+    "07:32:00",
+    '""',
+    "''",
+    '"a#b"',
+    r'"\"]\\"',
+    "'}#,='",
+    '"""x\n"y" ""\n"""',
+    "'''a\n'b'''''",
+    '""""q"""""',
+    '"""\\\n  z"""',
+)
+BREAKS = ("", " ", " # a, [b] = {c}\n", "\n\n  ")  # fmt: skip
+
+
+class Writer:
+    """Writes random texts that are TOML, in every way in which TOML can be written."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._names = 0
+
+    def text(self) -> str:
+        """A document: pairs, then tables and lists of tables under their headings."""
+        lines = self._pairs()
+        for _ in range(self._chance.randint(0, 4)):
+            name = self._key()
+            for _ in range(self._chance.choice((1, 1, 3))) if self._chance.random() < 0.5 else ():
+                lines += [f"[[ {name} ]] # list", *self._pairs()]
+                if self._chance.random() < 0.5:
+                    inner = f"{name} . {self._key()}"
+                    lines += [f"  [{inner}]", *self._pairs(), f"[[{name}.{self._key()}]]"]
+            lines += [
+                f"[{self._key()} . {self._key()}]",
+                *self._pairs(),
+                "[" + self._key() + "]",
+            ]
+        newline = self._chance.choice(("\n", "\r\n"))
+        return "\n".join(lines).replace("\n", newline) + self._chance.choice(("", newline))
+
+    def _pairs(self) -> list[str]:
+        pairs = []
+        for _ in range(self._chance.randint(0, 4)):
+            key = ".".join(self._key() for _ in range(self._chance.choice((1, 1, 2))))
+            pairs.append(f"{key} = {self._value(3)}{self._chance.choice(('', ' # x = 1'))}")
+        return pairs
+
+    def _key(self) -> str:
+        self._names += 1
+        form = self._chance.choice(("k{}", "{}", "k-{}_", '"[k {}] = #"', "'.{}'", r'"\"{}"'))
+        return form.format(self._names)
+
+    def _value(self, depth: int) -> str:
+        kind = self._chance.random()
+        if kind < 0.6 or not depth:
+            return self._chance.choice(SPELLINGS)
+        count = self._chance.randint(0, 3)
+        if kind < 0.8:
+            pairs = (f"{self._key()} = {self._value(0)}" for _ in range(count))
+            return "{ " + " , ".join(pairs) + " }"
+        items = "".join(
+            self._break() + self._value(depth - 1) + self._break() + "," for _ in range(count)
+        )
+        return "[" + (items if self._chance.random() < 0.5 else items[:-1]) + self._break() + "]"
+
+    def _break(self) -> str:
+        return self._chance.choice(BREAKS)
+
+
+@given(st.integers(0, 2**32))
+def test_however_a_text_is_laid_out_its_values_are_found(seed: int) -> None:
+    text = Writer(seed).text()
+    assert Lines(text).paths == set(paths(toml_text.read(text)))
 
 
 def test_a_document_is_written_as_people_write_it() -> None:
