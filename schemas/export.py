@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +14,10 @@ from pydantic.json_schema import models_json_schema
 
 from schemas import names, topology
 from schemas.dead_letter import DeadLetterHeaders, ErrorReply
+from schemas.dialects import DIALECTS
 from schemas.event import Event
 from schemas.outcome import Outcome
+from schemas.program import PROGRAM
 from schemas.request import AdjustmentRequest
 
 if TYPE_CHECKING:
@@ -35,10 +38,23 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
 
 Document = dict[str, Any]
 
+# The schemas that no model makes, by the same kind of name.
+OTHERS: Final[dict[str, Document]] = {
+    "program": PROGRAM,
+    **{name: dialect.body for name, dialect in DIALECTS.items()},
+    **{f"{name}.reply": dialect.reply for name, dialect in DIALECTS.items()},
+}
+
+
+# What each dialect's messages are called in the AsyncAPI document: `wllEvent` for `wll.event`.
+_VENDORS: Final = {
+    re.sub(r"[._](\w)", lambda match: match[1].upper(), type_): type_ for type_ in DIALECTS
+}
+
 
 def documents() -> dict[str, str]:
     """Return the text of every generated document by its path below `schemas/`."""
-    schemas = {f"json/{name}.schema.json": _text(json_schema(name)) for name in MODELS}
+    schemas = {f"json/{name}.schema.json": _text(json_schema(name)) for name in (*MODELS, *OTHERS)}
     return {**schemas, "asyncapi.json": _text(asyncapi())}
 
 
@@ -54,9 +70,9 @@ def write(folder: Path) -> list[Path]:
 
 
 def json_schema(name: str) -> Document:
-    """Return the JSON Schema, draft 2020-12, of one of `MODELS`."""
+    """Return the JSON Schema, draft 2020-12, of one of `MODELS` or `OTHERS`."""
     identity = {"$schema": DIALECT, "$id": names.SCHEMA_URN.format(name=name)}
-    return identity | MODELS[name].model_json_schema()
+    return identity | (MODELS[name].model_json_schema() if name in MODELS else OTHERS[name])
 
 
 def asyncapi() -> Document:
@@ -77,7 +93,10 @@ def asyncapi() -> Document:
         "defaultContentType": names.JSON_CONTENT_TYPE,
         "channels": _channels(),
         "operations": _operations(),
-        "components": {"messages": _messages(), "schemas": schemas["$defs"]},
+        "components": {
+            "messages": _messages() | _dialects_messages(),
+            "schemas": schemas["$defs"],
+        },
     }
 
 
@@ -95,13 +114,15 @@ def _channels() -> Document:
                     "examples": [topology.bucket_key("123456789")],
                 }
             },
-            "messages": _references("adjustmentRequest"),
+            "messages": _references("adjustmentRequest", *_VENDORS),
             "bindings": _exchange(topology.adjustments_exchange(prefix), "direct"),
         },
         "replies": {
             "address": None,
             "description": "The queue that a request names in its property `reply_to`.",
-            "messages": _references("adjustmentResult", "adjustmentError"),
+            "messages": _references(
+                "adjustmentResult", "adjustmentError", *(f"{name}Reply" for name in _VENDORS)
+            ),
         },
         "events": {
             "address": "{programId}.{eventType}",
@@ -149,6 +170,20 @@ def _operations() -> Document:
             "messages": [{"$ref": "#/channels/events/messages/pointsEvent"}],
             "bindings": _persistent(mandatory=False),
         },
+        **{
+            f"receive{name[0].upper()}{name[1:]}": {
+                "action": "receive",
+                "channel": {"$ref": "#/channels/adjustments"},
+                "messages": [{"$ref": f"#/channels/adjustments/messages/{name}"}],
+                "bindings": _persistent(mandatory=True),
+                "reply": {
+                    "address": {"location": "$message.header#/reply_to"},
+                    "channel": {"$ref": "#/channels/replies"},
+                    "messages": [{"$ref": f"#/channels/replies/messages/{name}Reply"}],
+                },
+            }
+            for name in _VENDORS
+        },
         "sendDeadLetter": {
             "action": "send",
             "channel": {"$ref": "#/channels/deadLetters"},
@@ -188,11 +223,28 @@ def _messages() -> Document:
     }
 
 
+def _dialects_messages() -> Document:
+    """Return the vendors' messages, which go through the door, and the replies to them."""
+    messages: Document = {}
+    for name, type_ in _VENDORS.items():
+        dialect = DIALECTS[type_]
+        messages[name] = _typed(type_) | {
+            "summary": "Takes the way through the door. Its message_id is the request id.",
+            "headers": dialect.headers,
+            "payload": dialect.body,
+        }
+        messages[f"{name}Reply"] = _typed(type_) | {"payload": dialect.reply}
+    return messages
+
+
 def _message(model: str, type_: str) -> Document:
+    return _typed(type_) | {"payload": {"$ref": f"#/components/schemas/{model}"}}
+
+
+def _typed(type_: str) -> Document:
     return {
         "name": type_,
         "contentType": names.JSON_CONTENT_TYPE,
-        "payload": {"$ref": f"#/components/schemas/{model}"},
         "bindings": {"amqp": {"messageType": type_, "bindingVersion": AMQP_BINDING_VERSION}},
     }
 

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 import schemas
 from schemas import export, names, topology
+from schemas.dialects import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def test_writing_puts_every_document_below_the_folder(tmp_path: Path) -> None:
     assert export.documents() == written
 
 
-@pytest.mark.parametrize("name", export.MODELS)
+@pytest.mark.parametrize("name", [*export.MODELS, *export.OTHERS])
 def test_every_schema_is_valid_and_knows_its_own_name(name: str) -> None:
     schema = export.json_schema(name)
 
@@ -82,7 +83,7 @@ def test_the_asyncapi_document_names_the_exchanges_of_the_topology() -> None:
 def test_the_asyncapi_document_has_a_message_for_every_amqp_type() -> None:
     messages = export.asyncapi()["components"]["messages"].values()
 
-    assert {names.REQUEST_TYPE, names.RESULT_TYPE, names.ERROR_TYPE} == {
+    assert {names.REQUEST_TYPE, names.RESULT_TYPE, names.ERROR_TYPE, *DIALECTS} == {
         message["name"] for message in messages if "name" in message
     }
 
