@@ -308,11 +308,13 @@ def test_a_dry_run_changes_nothing_and_tells_exactly_what_then_happens(past: Pas
 def test_batches_cut_anywhere_give_the_same_as_one(past: Past, seed: int) -> None:
     chance = random.Random(seed)
     program, member, shelf = program_of(past), member_of(past), Shelf()
-    for (ask, now), (*_, whole) in zip(past.asked, list(decisions(past)), strict=True):
+    for other, ask, now, whole in decisions(past):
         if chance.random() < 0.5:
             member = shelf.store(member)
         decision = carry_out(program, member, ask, now)
         assert [told(step) for step in decision.steps] == [told(step) for step in whole.steps]
+        for place, wallet in other.wallets.items():
+            assert lots_of(member.wallet(*place)) == lots_of(wallet)
 
 
 def test_the_histories_hold_something_of_everything() -> None:
