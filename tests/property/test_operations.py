@@ -208,6 +208,22 @@ def test_after_every_request_the_books_balance(past: Past) -> None:
 
 
 @given(pasts())
+def test_a_refused_request_changes_nothing_by_itself(past: Past) -> None:
+    program, member = program_of(past), member_of(past)
+    for ask, now in past.asked:
+        before = copy.deepcopy(member)
+        decision = carry_out(program, member, ask, now)
+        if [step.outcome.status for step in decision.steps] != ["REJECTED"]:
+            continue
+        assert not decision.own.points
+        assert not decision.own.lots
+        for place, wallet in member.wallets.items():
+            assert wallet == before.wallet(*place)
+        for name in ("holds", "awards", "originals", "ended_holds", "waiting", "operators"):
+            assert getattr(member, name) == getattr(before, name)
+
+
+@given(pasts())
 def test_nothing_falls_due_before_it_is_known_to(past: Past) -> None:
     for member, _, _, _ in decisions(past):
         known = member.due_at
