@@ -68,7 +68,10 @@ async def early(
         key = MemberKey(row[0], row[1])
         stream = Stream(row[2], row[3], [(first, last) for first, last in row[4]])
         members[key].streams[stream.name] = stream
-        stored[key].streams[stream.name] = (stream.next, list(stream.used))
+    for key, member in members.items():
+        stored[key].streams = {
+            stream.name: (stream.next, list(stream.used)) for stream in member.streams.values()
+        }
     for row in await connection.fetch(statement("read_waiting"), *keys):
         early_row = EarlyRow(RequestKey(row[0], row[1], row[2]), *row[3:])
         members[early_row.key.member].waiting[early_row.key.request_id] = Waiting(

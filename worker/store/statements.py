@@ -17,6 +17,13 @@ def statement(name: str) -> str:
 
 
 def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    """Turn rows into the lists, one a column, that the statements take."""
-    turned = [list(column) for column in zip(*rows, strict=True)]
+    """Turn rows into the lists, one a column, that the statements take.
+
+    A column in which every value is None becomes an empty list: `unnest` fills up the shorter of
+    its lists with nulls. That spares much of what many columns cost that few rows use.
+    """
+    turned = [
+        [] if column[0] is None and column.count(None) == len(column) else list(column)
+        for column in zip(*rows, strict=True)
+    ]
     return turned or [[] for _ in range(width)]

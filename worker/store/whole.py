@@ -37,26 +37,23 @@ async def read(
     for row in await connection.fetch(statement("whole_holds"), *wanted):
         key, hold = MemberKey(row[0], row[1]), Hold(*row[2:])
         members[key].holds[hold.hold_id] = hold
-        stored[key].holds.add(hold.hold_id)
     for program_id, member_id, award_id, award_type in await connection.fetch(
         statement("whole_awards"), *wanted
     ):
-        key = MemberKey(program_id, member_id)
-        members[key].awards[award_id] = award_type
-        stored[key].awards.add(award_id)
+        members[MemberKey(program_id, member_id)].awards[award_id] = award_type
     ids = [(*key, request_id) for key in keys for request_id in named.get(key, ())]
     if ids:
         rows = await connection.fetch(statement("whole_originals"), *columns(ids, 3))
-        _place_originals(rows, members, stored)
+        _place_originals(rows, members)
     for key in keys:
-        members[key].is_whole = True
+        member = members[key]
+        member.is_whole = True
+        stored[key].holds = frozenset(member.holds)
+        stored[key].awards = frozenset(member.awards)
+        stored[key].reversed = {name: one.reversed for name, one in member.originals.items()}
 
 
-def _place_originals(
-    rows: Collection[asyncpg.Record],
-    members: Mapping[MemberKey, Member],
-    stored: Mapping[MemberKey, Stored],
-) -> None:
+def _place_originals(rows: Collection[asyncpg.Record], members: Mapping[MemberKey, Member]) -> None:
     """Put changes that may be reversed, and holds that have ended, into their members."""
     beside: dict[tuple[str, str, str], list[LotChange]] = {}
     for row in rows:
@@ -85,4 +82,3 @@ def _place_originals(
             beside.get((*key, request_id), []) if operation == names.CONVERT else [],
             row["reversed"],
         )
-        stored[key].reversed[request_id] = row["reversed"]

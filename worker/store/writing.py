@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.store.entry import Entry
 from worker.store.keys import MemberKey
@@ -16,6 +17,7 @@ from worker.store.statements import columns, statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     import asyncpg
@@ -26,21 +28,27 @@ if TYPE_CHECKING:
 
     Rows = Iterable[tuple[Any, ...]]
 
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _ENTRY_COLUMNS = attrgetter(*(column.name for column in fields(Entry) if column.name != "lots"))
 
 
 @dataclass(slots=True)
 class Stored:
-    """What the books held of a member when it was read."""
+    """What the books held of a member when it was read.
+
+    What only few members have is one empty collection for all the others.
+    """
 
     sequence: int
     last_recorded_at: datetime | None
     due_at: datetime | None
     has_streams: bool
-    holds: set[str] = field(default_factory=set)
-    awards: set[str] = field(default_factory=set)
-    reversed: dict[str, int] = field(default_factory=dict)
-    streams: dict[str, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
+    holds: AbstractSet[str] = frozenset()
+    awards: AbstractSet[str] = frozenset()
+    reversed: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    streams: Mapping[str, tuple[int, list[tuple[int, int]]]] = field(
+        default_factory=lambda: _NOTHING
+    )
 
     def differs(self, member: Member) -> bool:
         """Whether the member's own row has to be written."""
