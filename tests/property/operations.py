@@ -234,7 +234,7 @@ class _Teller:
         """An amount of a currency."""
         minor_units = self.chance.randint(1, self.chance.choice((5, 50, 90)))
         if operation == "HOLD" or self.operations is THEMES[0]:
-            minor_units = minor_units // 4 + 1
+            minor_units = minor_units // self.chance.choice((1, 4, 4)) + 1
         scale = self.scales[code] + self.odds(0.02)
         if operation == "SET_BALANCE" and self.odds(0.3):
             minor_units = self.chance.choice((-5, 0, 0))
