@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from worker.domain.outcome import Outcome
     from worker.domain.wallet import LotChange
     from worker.envelope.reading import Letter
-    from worker.store.transaction import RequestKey
+    from worker.store.keys import RequestKey
 
 _EVENT_NAMESPACE: Final = UUID("6f0c1e0e-6a0a-5d0b-9a3b-6d1f9a8f2c11").bytes
 

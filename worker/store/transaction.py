@@ -17,7 +17,7 @@ from worker.store.catalogue import Catalogue
 from worker.store.early import Early
 from worker.store.entry import Entry
 from worker.store.faults import blamed, translated
-from worker.store.keys import MemberKey, OperatorKey, RequestKey, WalletKey
+from worker.store.keys import MemberKey, RequestKey
 from worker.store.statements import columns, statement
 from worker.store.writing import Stored
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from worker.domain.program import Program
     from worker.store.early import ArrivalOf, EarlyEnd, EarlyRow
-
-__all__ = ["Books", "MemberKey", "OperatorKey", "RequestKey", "Transaction", "WalletKey"]
+    from worker.store.keys import OperatorKey, WalletKey
 
 
 class Books:

@@ -73,6 +73,13 @@ async def test_an_audit_finds_nothing_while_workers_write(pool: Pool) -> None:
     async def write() -> None:
         for number in range(40):
             await desk.apply(*(request(f"r{number}-{n}", 5 - n, f"m{n}") for n in range(10)))
+            await desk.apply(
+                *(request(f"h{number}-{n}", 1, f"m{n}", operation="HOLD") for n in range(5)),
+                *(
+                    request(f"o{number}-{n}", 1, f"m{n}", ordinal=number ^ 1 or 99)
+                    for n in range(5)
+                ),
+            )
 
     desk = Desk(pool)
     writing = asyncio.create_task(write())

@@ -11,8 +11,9 @@ import pytest
 from tests.everything import apply_strict_program, enrol, strict
 from tests.inside import Desk, request, waiting
 from worker.domain.wallet import Day
+from worker.store.keys import MemberKey, OperatorKey, WalletKey
 from worker.store.sweep import Due, due
-from worker.store.transaction import Books, MemberKey, OperatorKey, WalletKey
+from worker.store.transaction import Books
 
 if TYPE_CHECKING:
     import asyncpg

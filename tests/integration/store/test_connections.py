@@ -11,8 +11,9 @@ import pytest
 from tests.inside import Desk, request, settings_of
 from tests.waiting import until
 from worker.store.faults import PassingFault
+from worker.store.keys import MemberKey
 from worker.store.pool import close_pool, open_pool
-from worker.store.transaction import Books, MemberKey
+from worker.store.transaction import Books
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -73,6 +73,38 @@ async def test_the_second_of_two_transactions_sees_wallet_lots_and_answers_of_th
 
 
 @pytest.mark.parametrize(
+    "before", [[], [request("before", 10)]], ids=["new_member", "known_member"]
+)
+async def test_the_second_sees_holds_awards_reversals_and_ordinals_of_the_first(
+    desk: Desk, owner: asyncpg.Connection, gate: Gate, before: list[dict[str, Any]]
+) -> None:
+    await desk.apply(*before)
+    _, second = await in_turn(
+        desk,
+        owner,
+        gate,
+        [
+            request("gate", 100, award_id="A"),
+            request("hold", 30, operation="HOLD"),
+            request("undo", 15, operation="REVERSE", reverses="gate"),
+            request("third", 3, ordinal=3),
+            request("second", 2, ordinal=2),
+        ],
+        [
+            request("capture", 30, operation="CAPTURE", hold="hold"),
+            request("spend", -5, award_id="A"),
+            request("too much", 86, operation="REVERSE", reverses="gate"),
+            request("used", 1, ordinal=3),
+            request("first", 1, ordinal=1),
+        ],
+    )
+    keys = [item["error"] and item["error"]["key"] for item in documents(second)]
+    assert keys == [None, None, "already_reversed", "ordinal_used", None]
+    rows = await owner.fetch("SELECT subject FROM points.journal WHERE request_id = 'first'")
+    assert {row["subject"] for row in rows} == {None, "second", "third"}
+
+
+@pytest.mark.parametrize(
     "refused",
     [
         request("gate", 5, currency="no such"),

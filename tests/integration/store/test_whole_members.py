@@ -14,7 +14,8 @@ import pytest
 from tests.inside import Desk, request
 from worker.envelope.reading import early_arrival
 from worker.store.audit import audit
-from worker.store.transaction import Books, MemberKey
+from worker.store.keys import MemberKey
+from worker.store.transaction import Books
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
