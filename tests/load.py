@@ -109,7 +109,7 @@ _FAULTY: list[dict[str, Any]] = [
     {"points": "1.5"},
     {"pionts": 5},
     {"operation": "GIVE"},
-    {"operation": "HOLD"},
+    {"operation": "RELEASE"},
     {"currency": "pearls"},
     {"expiration_type": "CUSTOM_DATE"},
     {"expiration_type": "CUSTOM_DATE", "expiration_date": "2001-01-01"},
