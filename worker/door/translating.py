@@ -106,7 +106,7 @@ class Translator:
         """
         readable = [(m, m.inbound) for m in messages if m.letter is None and m.inbound is not None]
         named = [(m, inbound) for m, inbound in readable if inbound.identifier is not None]
-        # Without a key nobody can have stored an identifier, unless it was taken away since.
+        # Where none was ever stored, as without a key none can be, this one is nobody's.
         if named and self._identifier_key is None and await self._directory.has_identifiers():
             return named[0][0]
         if program_ids := {inbound.program_id for _, inbound in readable}:

@@ -67,7 +67,7 @@ class Directory:
         }
 
     async def has_identifiers(self) -> bool:
-        """Tell whether any identifier of any member is known."""
+        """Tell whether any identifier leads to a member, or ever led a request to one."""
         async with self._connection() as connection:
             return bool(await connection.fetchval(statement("has_identifiers")))
 

@@ -225,10 +225,16 @@ async def test_without_a_key_and_without_identifiers_nobody_has_this_one(
     assert letter.headers["x-error-key"] == "member_not_found"
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["known", "known_once"])
 async def test_without_a_key_a_request_by_identifier_waits_and_the_worker_says_so(
-    crew: Crew, pool: Pool, owner: asyncpg.Connection
+    crew: Crew, pool: Pool, owner: asyncpg.Connection, *, is_kept: bool
 ) -> None:
+    """Also where the identifier was taken away: this may be the repeat of a request by it."""
     await identify(owner, "m-7")
+    if not is_kept:
+        repeat = vendors(CAPILLARY, BY_MOBILE, "held")
+        await Forwarding(crew, pool, key=KEY).forwarded(json.dumps(DEDUCTION).encode(), **repeat)
+        await owner.execute("DELETE FROM points.identifiers")
     await crew.send(request("before", 1, "m"), routing_key="x")
     body = json.dumps(DEDUCTION).encode()
     await crew.send(body, routing_key="x", **vendors(CAPILLARY, BY_MOBILE, "held"))
