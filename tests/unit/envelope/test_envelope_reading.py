@@ -173,3 +173,87 @@ def test_no_ids_are_looked_for_in_a_body_far_beyond_the_limit(size: int, *, has_
     assert (reading.key is not None, document is not None) == (has_ids, has_ids)
     assert reading.letter is not None
     assert reading.letter.key == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("user_id", "headers", "publisher", "is_trusted"),
+    [
+        ("worker", {}, "worker", True),
+        ("worker", {"x-original-user-id": "till"}, "till", False),
+        ("worker", {"x-original-user-id": ""}, None, False),
+        ("worker", {"x-original-user-id": "worker"}, "worker", False),
+        ("till", {}, "till", False),
+        ("till", {"x-original-user-id": "worker"}, "till", False),
+        (None, {"x-original-user-id": "worker"}, None, False),
+        ("", {}, None, False),
+    ],
+)
+def test_only_the_workers_own_requests_are_trusted_and_what_it_passes_on_is_not(
+    user_id: str | None, headers: dict[str, object], publisher: str | None, *, is_trusted: bool
+) -> None:
+    arrival = read(request("r", 1), user_id=user_id, headers=headers).arrival
+    assert (arrival.publisher, arrival.is_trusted) == (publisher, is_trusted)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ordinal"),
+    [
+        ({}, None),
+        ({"ordinal": 3}, ("", 3)),
+        ({"ordinal": 3, "ordinal_stream": "s"}, ("s", 3)),
+        ({"ordinal": 3, "pionts": 1}, ("", 3)),
+        ({"ordinal": 3, "ordinal_stream": "s", "points": "five"}, ("s", 3)),
+        ({"ordinal": 0}, None),
+        ({"ordinal": True}, None),
+        ({"ordinal": "3"}, None),
+        ({"ordinal": 10**18}, None),
+        ({"ordinal": 3, "ordinal_stream": ""}, None),
+        ({"ordinal": 3, "ordinal_stream": "s" * 65}, None),
+        ({"ordinal_stream": "s"}, None),
+    ],
+)
+def test_an_ordinal_that_can_be_read_counts_also_where_the_request_is_wrong(
+    fields: dict[str, Any], ordinal: tuple[str, int] | None
+) -> None:
+    assert read({**request("r", 1), **fields}).arrival.ordinal == ordinal
+
+
+def test_a_request_is_either_there_or_refused() -> None:
+    good = read(request("r", 1)).arrival
+    assert (good.request is None, good.refusal) == (False, None)
+    for bad in (read(request("r", "x")), read(request("r", 1), expiration="1000")):
+        assert bad.arrival.request is None
+        assert bad.arrival.refusal is not None
+
+
+DIGEST = "ab" * 32
+REFUSAL = '{"key": "zero_points", "message": "Nothing.", "details": []}'
+IDS = {"request_id": "r", "member_id": "m", "program_id": "p"}
+
+
+def test_what_the_door_says_of_a_vendors_message_is_believed_of_the_worker_alone() -> None:
+    headers = {"x-content-digest": DIGEST, "x-refusal": REFUSAL}
+    ours = read(IDS, user_id="worker", headers=headers)
+    assert ours.fingerprint == b"\x02" + bytes.fromhex(DIGEST)
+    assert ours.refusal is not None
+    assert ours.refusal.key == "zero_points"
+    for user_id in ("till", None):
+        theirs = read(IDS, user_id=user_id, headers=headers)
+        assert theirs.fingerprint[:1] == b"\x00"
+        assert theirs.refusal is not None
+        assert theirs.refusal.key == "invalid_payload"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-content-digest": "ab", "x-refusal": "no JSON"},
+        {"x-content-digest": "xy" * 32, "x-refusal": '{"key": "unheard of"}'},
+        {"x-content-digest": 7, "x-refusal": "[]"},
+        {"x-refusal": '{"key": "zero_points"}'},
+    ],
+)
+def test_what_the_door_cannot_have_said_is_not_heeded(headers: dict[str, object]) -> None:
+    reading = read(request("r", 1), user_id="worker", headers=headers)
+    assert reading.fingerprint[:1] == b"\x01"
+    assert reading.refusal is None
