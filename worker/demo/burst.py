@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from schemas.names import MEMBER_ID_HEADER, REQUEST_TYPE
 from schemas.topology import bucket_key
 
 REPEATS_PER_HUNDRED = 5
@@ -21,6 +22,8 @@ class Message:
     request_id: str
     body: bytes
     routing_key: str
+    type: str = REQUEST_TYPE
+    headers: dict[str, object] = field(default_factory=dict)
 
 
 def member_name(name: str, run: str) -> str:
@@ -35,6 +38,14 @@ def message(
     document = {"request_id": request_id, "member_id": member_id, **fields}
     routing_key = member_id if by_door else bucket_key(member_id)
     return Message(member_id, request_id, json.dumps(document).encode(), routing_key)
+
+
+def message_in_dialect(
+    dialect: str, member_id: str, request_id: str, body: dict[str, object]
+) -> Message:
+    """Return a vendor's message, which goes through the door."""
+    headers: dict[str, object] = {MEMBER_ID_HEADER: member_id}
+    return Message(member_id, request_id, json.dumps(body).encode(), member_id, dialect, headers)
 
 
 def burst(count: int, members: int, *, run: str, seed: int = 1) -> list[Message]:

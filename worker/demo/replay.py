@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _FIELDS = {
     "request_id",
     "member_id",
+    "operation",
+    "hold",
+    "reverses",
     "points",
     "category",
     "expiration_type",
@@ -34,12 +37,17 @@ _FIELDS = {
 
 @dataclass(slots=True)
 class Account:
-    """One member: the request ids in the order of their first publication, and what they made."""
+    """One member: the request ids in the order of their first publication, and what they made.
+
+    `changes` are the requests that changed the balance, `holds` those that set points aside.
+    """
 
     balance: int = 0
     total: int = 0
     applied: int = 0
     request_ids: dict[str, None] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    holds: dict[str, int] = field(default_factory=dict)
 
 
 def replay(messages: Iterable[Message]) -> dict[str, Account]:
@@ -50,11 +58,26 @@ def replay(messages: Iterable[Message]) -> dict[str, Account]:
         if message.request_id in account.request_ids:
             continue
         account.request_ids[message.request_id] = None
-        change = _change(json.loads(message.body))
-        if change == 0 or account.balance + change < 0:
+        request = json.loads(message.body)
+        operation = request.get("operation", "ADJUST")
+        # Of a reversal or capture the points are those of the request that it names.
+        if operation == "REVERSE":
+            change = -account.changes.pop(request["reverses"])
+        elif operation == "CAPTURE":
+            change = -account.holds.pop(request["hold"])
+        else:
+            change = _change(request)
+        available = account.balance - sum(account.holds.values())
+        if operation == "HOLD":
+            if change > available:
+                continue
+            account.holds[message.request_id] = change
+        elif change == 0 or available + change < 0:
             continue
-        account.balance += change
-        account.total += max(change, 0)
+        else:
+            account.changes[message.request_id] = change
+            account.balance += change
+            account.total += max(change, 0) if operation == "ADJUST" else 0
         account.applied += 1
     return accounts
 

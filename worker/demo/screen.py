@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import threading
@@ -104,15 +105,15 @@ class Screen:
             self._print(Text.assemble((story.vendor, "bold"), ("   " + story.page, "dim")))
             grid = Table.grid(padding=(0, 2), expand=True)
             grid.add_column(ratio=1, overflow="fold")
-            grid.add_column(width=_OUTCOME_WIDTH)
+            grid.add_column(width=_OUTCOME_WIDTH, overflow="fold")
             grid.add_column(width=5, justify="right")
             grid.add_column(width=1)
             for _, step, outcome, right in steps:
                 request = " ".join(f"{name}={_value(step.fields[name])}" for name in step.fields)
                 grid.add_row(
                     Text.assemble(step.says, ("\n" + request, "dim")),
-                    _outcome(outcome),
-                    (outcome or {}).get("balance") or "",
+                    _outcome(outcome) if step.dialect is None else _answer(outcome),
+                    str((outcome or {}).get("balance") or ""),
                     _YES if right else _NO,
                 )
             self._console.print(Padding(grid, (0, 0, 1, 4)))
@@ -231,9 +232,18 @@ def _outcome(outcome: Mapping[str, Any] | None) -> Text:
         return Text(f"REJECTED {outcome['error']['key']}", "yellow")
     expires = next((lot["expires_at"] for lot in outcome["lots"] if lot["expires_at"]), None)
     text = Text(f"APPLIED {int(outcome['points']):+}", "green")
+    if outcome["available"] != outcome["balance"]:
+        text.append(f", {outcome['available']} available", "dim")
     if expires is not None:
         text.append(f", expires {expires[:10]}", "dim")
     return text
+
+
+def _answer(reply: Mapping[str, Any] | None) -> Text:
+    """Show a vendor's reply, which is JSON of another form, as it came."""
+    if reply is None:
+        return Text("no answer", "bold red")
+    return Text(json.dumps(reply), "green")
 
 
 def _progress(stage: Stage) -> RenderableType:

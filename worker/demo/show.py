@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.names import REQUEST_TYPE
 from worker import environment
 from worker.demo.audit import Check, checks, dead_letters, read_books
-from worker.demo.burst import burst, member_name, message
+from worker.demo.burst import burst, member_name, message, message_in_dialect
 from worker.demo.process import WorkerProcess, worker_environment
 from worker.demo.screen import Screen, Stage
 from worker.demo.servers import Servers
-from worker.demo.stories import Step, Story, stories
+from worker.demo.stories import Step, Story, request_id, stories
 from worker.demo.traffic import open_traffic
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.readiness import set_up
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
+    from worker.demo.burst import Message
     from worker.demo.traffic import Publisher, Traffic
 
 ANSWER_SECONDS_MAX = 30.0
@@ -121,11 +123,13 @@ async def _first_act(
     screen: Screen, traffic: Traffic, publisher: Publisher, run_name: str
 ) -> list[Told]:
     """Publish every step of every story back to back, and show what came of each."""
-    screen.heading(1, "What five vendors' documents show, as canonical requests")
-    steps = [(story, step) for story in stories(datetime.now(UTC).date()) for step in story.steps]
+    screen.heading(1, "What five vendors' documents show, one of them in its vendor's own words")
+    told_of = stories(datetime.now(UTC).date())
+    pairs = [(story, step) for story in told_of for step in story.steps]
+    steps = [(story, step.numbered(number)) for number, (story, step) in enumerate(pairs, 1)]
     await publisher.publish(
         [
-            message(member_name(story.member, run_name), f"s-{number:03d}", step.fields)
+            _message_of(story, step, run_name, request_id(number))
             for number, (story, step) in enumerate(steps, 1)
         ]
     )
@@ -138,10 +142,20 @@ async def _first_act(
     return told
 
 
+def _message_of(story: Story, step: Step, run_name: str, request_id: str) -> Message:
+    member_id = member_name(story.member, run_name)
+    if step.dialect is not None:
+        return message_in_dialect(step.dialect, member_id, request_id, step.fields)
+    return message(member_id, request_id, step.fields, by_door=story.by_door)
+
+
 def is_as_told(step: Step, outcome: Mapping[str, Any] | None) -> bool:
     """Tell whether the outcome is what the step says must come of it."""
     if outcome is None:
         return False
+    if step.dialect is not None:
+        wanted = step.reply | {"balance": step.balance, "total": step.total}
+        return all(outcome.get(name) == value for name, value in wanted.items())
     error = outcome["error"]
     return (
         (error and error["key"]) == step.error
@@ -216,6 +230,7 @@ def _document(
                 "vendor": story.vendor,
                 "page": story.page,
                 "says": step.says,
+                "type": step.dialect or REQUEST_TYPE,
                 "request": step.fields,
                 "outcome": outcome,
                 "ok": right,

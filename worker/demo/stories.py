@@ -1,18 +1,25 @@
-"""What the five vendors' documents show, each as a canonical request, and what must come of it.
+"""What the five vendors' documents show, as requests, and what must come of them.
 
-The vendors' own dialects are another matter: here a story says what an adjustment is about, in the
-fields that every adjustment has.
+Most are canonical: a story says what an adjustment is about, in the fields that every adjustment
+has. One is a message in the vendor's own words, as a system made for that vendor sends it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from schemas import errors
+from schemas import dialects, errors
 
 if TYPE_CHECKING:
     from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """In a step's fields: the id of the request so many steps before it."""
+
+    steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,8 @@ class Step:
 
     `says` tells in the document's terms what it is, `fields` is the request without its ids.
     `balance` is the wallet's afterwards, `error` the key of the refusal. `takes_soonest`: the
-    points must come out of the lot that expires.
+    points must come out of the lot that expires. Where `dialect` is the AMQP type of a vendor's
+    messages, `fields` is the body of such a one, and `reply` what its answer must hold.
     """
 
     says: str
@@ -30,16 +38,35 @@ class Step:
     error: str | None = None
     total: int | None = None
     takes_soonest: bool = False
+    dialect: str | None = None
+    reply: dict[str, Any] = field(default_factory=dict)
+
+    def numbered(self, number: int) -> Step:
+        """Return the step with request ids for what stands before it; its own is `number`'s."""
+        fields = {
+            name: request_id(number - value.steps) if isinstance(value, Before) else value
+            for name, value in self.fields.items()
+        }
+        return replace(self, fields=fields)
+
+
+def request_id(number: int) -> str:
+    """Return the request id of the step of this number, counted over all stories from 1."""
+    return f"s-{number:03d}"
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What one page shows, in its order, for a member of its own."""
+    """What one page shows, in its order, for a member of its own.
+
+    `by_door`: as a system publishes that knows no buckets, or speaks a vendor's dialect.
+    """
 
     vendor: str
     page: str
     member: str
     steps: tuple[Step, ...] = field(default_factory=tuple)
+    by_door: bool = False
 
 
 def stories(today: date) -> list[Story]:
@@ -90,10 +117,17 @@ def _beans() -> Story:
         (
             Step("refund an order in points", {"points": 250, "reason": "Refund in points"}, 250),
             Step(
-                "redeem by hand, after the order was placed",
-                {"points": -200, "reason": "Manual redemption", "source_id": "order-1042"},
-                50,
+                "redeem for an order that is not completed yet",
+                {"operation": "HOLD", "points": 200, "source_id": "order-1042"},
+                250,
             ),
+            Step(
+                "another redemption meanwhile: these points are set aside",
+                {"points": -100, "source_id": "order-1043"},
+                250,
+                errors.INSUFFICIENT_POINTS,
+            ),
+            Step("the order is completed", {"operation": "CAPTURE", "hold": Before(2)}, 50),
         ),
     )
 
@@ -108,6 +142,17 @@ def _mastercard() -> Story:
                 "satisfy a cardholder; who and why are mandatory",
                 {"points": 500, "reason": "Customer satisfaction", "adjusted_by": "agent-19"},
                 500,
+            ),
+            Step(
+                "it was the wrong account: undone, and seen as what it is",
+                {
+                    "operation": "REVERSE",
+                    "reverses": Before(1),
+                    "reason": "Wrong account",
+                    "adjusted_by": "agent-19",
+                },
+                0,
+                total=500,
             ),
         ),
     )
@@ -140,7 +185,16 @@ def _voucherify(today: date) -> Story:
                 300,
                 takes_soonest=True,
             ),
+            Step(
+                "a message of its own form, as its clients send it, and its own answer",
+                {"points": 88, "reason": "Regular customer"},
+                388,
+                total=488,
+                dialect=dialects.VOUCHERIFY,
+                reply={"points": 88, "type": "loyalty_card", "object": "balance"},
+            ),
         ),
+        by_door=True,
     )
 
 

@@ -121,6 +121,8 @@ class Publisher:
                             reply_to=self._reply_to,
                         ),
                         must_be_taken=True,
+                        type=message.type,
+                        headers=message.headers,
                     )
                     for number, message in enumerate(window, first)
                 ]

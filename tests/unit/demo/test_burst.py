@@ -12,7 +12,7 @@ from schemas.request import AdjustmentRequest
 from schemas.topology import bucket_key
 from worker.demo.burst import burst, message
 from worker.demo.replay import replay
-from worker.demo.stories import stories
+from worker.demo.stories import request_id, stories
 
 
 def test_the_same_seed_gives_the_same_burst() -> None:
@@ -71,9 +71,10 @@ def test_the_replay_knows_the_rules(fields: dict[str, object], balance: int, tot
 def test_the_stories_come_from_all_five_vendors_and_only_one_step_is_no_valid_request() -> None:
     told = stories(date(2028, 2, 29))
     invalid = []
-    for story in told:
-        for step in story.steps:
-            document = read_json(message(story.member, "1", step.fields).body)
+    steps = [(story, step) for story in told for step in story.steps]
+    for number, (story, step) in enumerate(steps, 1):
+        if step.dialect is None:
+            document = read_json(message(story.member, "1", step.numbered(number).fields).body)
             try:
                 AdjustmentRequest.model_validate(document)
             except ValidationError:
@@ -87,3 +88,22 @@ def test_the_stories_come_from_all_five_vendors_and_only_one_step_is_no_valid_re
         "Voucherify",
     ]
     assert invalid == ["invalid_payload"]
+
+
+def test_the_replay_comes_to_the_balances_that_the_stories_tell() -> None:
+    told = [(story, step) for story in stories(date(2028, 2, 29)) for step in story.steps]
+    messages = [
+        message(story.member, request_id(number), step.numbered(number).fields)
+        for number, (story, step) in enumerate(told, 1)
+    ]
+    accounts = replay(messages)
+    balances: dict[str, int] = {}
+    for story, step in told:
+        if step.balance is not None:
+            balances[story.member] = step.balance
+
+    assert {name: account.balance for name, account in accounts.items()} == balances
+    assert sum(account.applied for account in accounts.values()) == sum(
+        step.error is None for _, step in told
+    )
+    assert accounts["mastercard-account-1"].total == 500
