@@ -178,7 +178,7 @@ def history(
                 ]
             )
         elif entries:
-            statement.show(entries, has_lots=lots)
+            statement.show(entries, f"Member {member} of programme {program}", has_lots=lots)
         else:
             showing.talk(f"Member {member} of programme {program} has no such events.")
         return EXIT_OK

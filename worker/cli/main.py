@@ -15,6 +15,7 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.importing import import_
+from worker.cli.liability import liability
 from worker.cli.member import member
 from worker.cli.program import program
 from worker.cli.schemas import schemas
@@ -80,6 +81,7 @@ app.add_typer(member, name="member", rich_help_panel=_MEMBERS)
 app.command(rich_help_panel=_MEMBERS)(bucket)
 app.command(rich_help_panel=_WATCHING)(tail)
 app.command(rich_help_panel=_WATCHING)(audit)
+app.command(rich_help_panel=_WATCHING)(liability)
 app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_WATCHING)
 app.add_typer(schemas, name="schemas", rich_help_panel="The contract")
 

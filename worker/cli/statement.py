@@ -36,16 +36,17 @@ _SAID: Final = (
 _LABELS: Final = (("award", "award_id"), ("promotion", "promotion_id"))
 
 
-def show(entries: Iterable[Entry], *, has_lots: bool) -> None:
-    """Print a statement of these events, in their order."""
+def show(entries: Iterable[Entry], title: str, *, has_lots: bool) -> None:
+    """Print a statement of these events, in their order, under a title."""
     told = [(entry, read_document(entry.outcome)) for entry in entries]
     rows = [_row(entry, document) for entry, document in told]
     widths = [max(map(cell_len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     wallets = {_wallet(document) for entry, document in told if entry.currency}
     out = showing.console()
     if len(wallets) == 1:
-        out.print(Text(f"All of it in {wallets.copy().pop()}", "dim"))
-        out.print()
+        title = f"{title}, {min(wallets)}"
+    out.print(Text(showing.visible(title), "bold"))
+    out.print()
     out.print(_line(_HEADINGS, widths, "bold"), soft_wrap=True)
     width = sum(widths) + len(_GAP) * (len(widths) - 1)
     out.print(Text("─" * min(width, out.width), "dim"))
@@ -77,9 +78,8 @@ def _row(entry: Entry, document: dict[str, Any]) -> tuple[str, ...]:
 def _about(document: dict[str, Any], *, wallet: bool) -> Iterator[str]:
     """Yield what else there is to say, the most important first."""
     if error := document["error"]:
-        yield f"{error['key']}: {error['message']}"
-        for detail in error["details"]:
-            yield f"{detail['field']} {detail['rule']}"
+        details = [f"{detail['field']} {detail['rule']}" for detail in error["details"]]
+        yield f"{error['key']}: {'; '.join(details) or error['message']}"
     elif document["operation"] == names.HOLD:
         yield f"{document['requested']} held until {document['expires_at']}"
     if wallet:
@@ -124,4 +124,4 @@ def _line(cells: Iterable[str], widths: Iterable[int], style: str) -> Text:
 
 
 def _indented(text: str, indent: int, style: str) -> Padding:
-    return Padding(Text(showing.visible(text.replace("\n", " ")), style), (0, 0, 0, indent))
+    return Padding(Text(showing.visible(text), style), (0, 0, 0, indent))
