@@ -118,16 +118,18 @@ class Applier:
             batch = Batch(members, programs, times, self._parking)
             known = await transaction.known(keys)
             batch.remember(known, await transaction.early(members, keys, early_arrival))
+            arrivals = [None if reading.key is None else reading.arrival for reading in readings]
             asked = [
-                (reading.key.member, reading.arrival)
-                for reading in readings
+                (reading.key.member, arrival)
+                for reading, arrival in zip(readings, arrivals, strict=True)
                 if reading.key is not None
+                and arrival is not None
                 and reading.letter is not KILLER
                 and batch.is_new(reading.key)
             ]
             await needs.read(transaction, asked, programs, members, times)
-            for reading in readings:
-                story = None if reading.key is None else batch.settle(reading)
+            for reading, arrival in zip(readings, arrivals, strict=True):
+                story = None if arrival is None else batch.settle(reading, arrival)
                 self._answer(reading, story, programs, applied)
             await transaction.write(
                 batch.fresh,

@@ -94,11 +94,12 @@ class Batch:
         """Tell whether a request has neither been decided nor waits to be."""
         return key not in self._stories and key.request_id not in self._members[key.member].waiting
 
-    def settle(self, reading: Reading) -> Story | None:
+    def settle(self, reading: Reading, arrival: Arrival) -> Story | None:
         """Return what a request has caused, now or before; None where it waits for its turn."""
         key = reading.key
         assert key is not None, "a message without ids is no request"
-        member, now = self._members[key.member], self._times[key.member]
+        member_key = key.member
+        member, now = self._members[member_key], self._times[member_key]
         if story := self._stories.get(key):
             if reading.has_fingerprint(story.fingerprint):
                 self.duplicates += 1
@@ -108,14 +109,16 @@ class Batch:
                 self._readdress(key, waiting, reading.address)
                 return None
         else:
-            return self._write_down(key, reading, self._decide(member, reading, now))
-        return self._write_down(key, reading, rules.conflict(member, reading.arrival, now))
+            return self._write_down(key, reading, self._decide(member, reading, arrival, now))
+        return self._write_down(key, reading, rules.conflict(member, arrival, now))
 
-    def _decide(self, member: Member, reading: Reading, now: datetime) -> Decision:
+    def _decide(
+        self, member: Member, reading: Reading, arrival: Arrival, now: datetime
+    ) -> Decision:
         if reading.letter is KILLER:
-            return rules.refuse(member, reading.arrival, now)
+            return rules.refuse(member, arrival, now)
         program = self._programs.get(member.program_id)
-        return rules.decide(program, member, reading.arrival, now, self._parking)
+        return rules.decide(program, member, arrival, now, self._parking)
 
     def _readdress(self, key: RequestKey, waiting: Waiting, address: Address) -> None:
         """Answer a request that waits to where it came from last."""
