@@ -31,10 +31,10 @@ async def ask_all(
 ) -> None:
     """Publish requests in their order and call `answered` with the first reply to each.
 
-    Each needs a correlation id of its own; its `reply_to` is set here. At most `waiting_max` wait
-    for their replies at a time. What the broker refuses goes out again with all that follows it, so
-    the order holds. Raises TimeoutError where nothing at all happens for `idle_seconds`, and
-    SessionLost; requests that were published may still be carried out then.
+    Each needs a correlation id of its own; its `reply_to` and `user_id` are set here. At most
+    `waiting_max` wait for their replies at a time. What the broker refuses goes out again with all
+    that follows it, so the order holds. Raises TimeoutError where nothing at all happens for
+    `idle_seconds`, and SessionLost; requests that were published may still be carried out then.
     """
 
     def fail(error: SessionLost) -> None:
@@ -49,7 +49,8 @@ async def ask_all(
             while True:
                 room = min(_AT_ONCE, waiting_max - len(waiting))
                 batch = [
-                    replace(one, reply_to=queue, must_be_taken=True) for one in islice(left, room)
+                    replace(one, reply_to=queue, user_id=connection.user, must_be_taken=True)
+                    for one in islice(left, room)
                 ]
                 waiting.update(one.correlation_id for one in batch)
                 if batch:

@@ -95,12 +95,13 @@ async def request_reply(
 ) -> Delivery:
     """Publish a request and return the reply to it.
 
-    The reply comes to a queue of its own, so `reply_to` is set here. Raises TimeoutError when no
-    reply comes in time (the request may still be carried out; repeating it is harmless), and
-    whatever `publish_once` raises.
+    The reply comes to a queue of its own, so `reply_to` is set here, and `user_id` for programmes
+    that ask who publishes. Raises TimeoutError when no reply comes in time (the request may still
+    be carried out; repeating it is harmless), and whatever `publish_once` raises.
     """
     async with asyncio.timeout(timeout_seconds), temporary_queue(connection) as (queue, intake):
-        await publish_once(connection, replace(publication, reply_to=queue))
+        asked = replace(publication, reply_to=queue, user_id=connection.user)
+        await publish_once(connection, asked)
         return (await intake.take(1))[0]
 
 

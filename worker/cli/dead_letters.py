@@ -171,7 +171,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "routing_key": letter.routing_key,
         "exchange": headers.get(ORIGINAL_EXCHANGE_HEADER),
         "queue": headers.get(ORIGINAL_QUEUE_HEADER),
-        "user_id": headers.get(ORIGINAL_USER_ID_HEADER),
+        "user_id": headers.get(ORIGINAL_USER_ID_HEADER) or None,
         "type": delivery.type,
         "content_type": delivery.content_type,
         "message_id": delivery.message_id,

@@ -17,6 +17,8 @@ from schemas.outcome import Outcome
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.cli.conftest import CommandLine, Done
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,6 +40,20 @@ async def test_a_request_is_applied_answered_and_looked_up(points: CommandLine) 
     for arguments in (["outcome", "alice", "order-1"], ["history", "alice"]):
         assert "Welcome" in (await points(*arguments)).stdout.decode()
     assert (await points("outcome", "alice", "order-2")).code == 3
+
+
+async def test_where_publishers_are_listed_the_workers_own_user_may_adjust_by_hand(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "strict.toml"
+    file.write_text(
+        'program_id = "strict"\nname = "Strict"\nstatus = "active"\ntime_zone = "UTC"\n'
+        '[[currencies]]\ncode = "points"\ndecimals = 0\nexpiry = { rule = "never" }\n'
+        '[[publishers]]\nuser_id = "till"\nmay = ["adjust"]\n'
+    )
+    assert (await points("program", "apply", str(file))).code == 0
+    adjusted = await points("adjust", "alice", "5", "--program-id", "strict", "--json")
+    assert (adjusted.code, adjusted.json["status"]) == (0, "APPLIED")
 
 
 async def test_a_negative_number_is_an_amount_and_a_rejection_ends_with_3(
