@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from tests.property.histories import DAY, STARTS, ZONES
-from tests.property.ledger_model import Ask
+from tests.property.ledger_model import Ask, Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
+
+    from tests.property.ledger_wallets import Change, Held
 
 CODES = ("points", "coins")
 CATEGORIES: tuple[str, ...] = ("REGULAR",) * 14 + ("PROMISED",) * 5 + ("EXTERNAL_TRIGGER_BASED",)
@@ -37,7 +40,7 @@ OPERATIONS: tuple[str, ...] = (
 THEMES: tuple[tuple[str, ...], ...] = (
     ("ADJUST",) * 15 + ("SET_BALANCE",) * 2 + ("REVERSE",) * 9,
     ("ADJUST",) * 10 + ("HOLD",) * 6 + ("CAPTURE",) * 6 + ("RELEASE",) * 2 + ("REVERSE",) * 3,
-    ("ADJUST",) * 12 + ("CONVERT",) * 6 + ("REVERSE",) * 8,
+    ("ADJUST",) * 12 + ("CONVERT",) * 6 + ("REVERSE",) * 8 + ("HOLD",) * 3,
 )
 GAPS = (
     timedelta(0),
@@ -95,7 +98,7 @@ def past_of(programme: int, start: datetime, length: int, seed: int, *, is_open:
     is_enrolled, status = chance.random() < 0.7, "active"
     if chance.random() < 0.02 and not is_open:
         status = chance.choice(("blocked", "erased"))
-    teller = _Teller(random.Random(seed), document, start)
+    teller = _Teller(random.Random(seed), document, start, Ledger(document, status, is_enrolled))
     return Past(
         document, [teller.ask(number) for number in range(1, length + 1)], is_enrolled, status
     )
@@ -121,7 +124,7 @@ def program_of(chance: random.Random, *, is_open: bool) -> dict[str, Any]:
         (0.1, "sources", ["INSTORE", "WEB"]),
         (0.2, "reason_codes", _catalogue(scale)),
         (0.06, "publishers", _publishers(chance)),
-        (0.3, "limits", _limits(chance, scale)),
+        (0.7, "limits", _limits(chance, scale)),
     ]
     return document | {name: value for odds, name, value in sometimes if chance.random() < odds}
 
@@ -149,7 +152,7 @@ def _currency(chance: random.Random, code: str) -> dict[str, Any]:
 
 
 def _cap(chance: random.Random, scale: int) -> dict[str, Any]:
-    points = {"points": _amount(chance.randint(20, 200), scale)}
+    points = {"points": _amount(chance.randint(10, chance.choice((30, 200))), scale)}
     period = chance.choice(("day", "week", "month", "quarter", "year", 1, 3, 7, 30))
     return points | ({"per": period} if isinstance(period, str) else {"rolling_days": period})
 
@@ -170,7 +173,7 @@ def _publishers(chance: random.Random) -> list[dict[str, Any]]:
 def _limits(chance: random.Random, scale: int) -> dict[str, str]:
     return {
         "points_per_request": _amount(chance.randint(20, 80), scale),
-        "points_per_operator_per_day": _amount(chance.randint(30, 150), scale),
+        "points_per_operator_per_day": _amount(chance.randint(20, chance.choice((40, 150))), scale),
     }
 
 
@@ -180,13 +183,12 @@ def _amount(minor_units: int, scale: int) -> str:
 
 @dataclass
 class _Teller:
-    """Asks one thing after the other, and knows what there may be to undo and to end."""
+    """Asks one thing after the other; the model tells it what there may be to undo and to end."""
 
     chance: random.Random
     program: dict[str, Any]
     now: datetime
-    moves: list[tuple[str, str]] = field(default_factory=list)
-    holds: list[tuple[str, str]] = field(default_factory=list)
+    ledger: Ledger
     counted: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -210,6 +212,8 @@ class _Teller:
             self.now += self.chance.choice(GAPS)
         request_id = f"r{number}"
         operation = self.chance.choice(self.operations) if number > OPENING else "ADJUST"
+        if operation in {"CAPTURE", "RELEASE"} and not self.ledger.holds and self.odds(0.8):
+            operation = "HOLD"
         code = "coins" if not self.has_theme and self.odds(0.2) else "points"
         document: dict[str, Any] = {"member_id": "m"}
         if operation != "ADJUST":
@@ -220,15 +224,13 @@ class _Teller:
             document |= {"category": "PROMISED"} | self.wallet(code) | self.expiration()
         elif operation != "EXPIRE":
             code = self.of_earlier(operation, document)
-        if operation in {"CAPTURE", "REVERSE", "CONVERT"} and self.odds(0.3):
+        if operation in {"CAPTURE", "REVERSE", "CONVERT"} and self.odds(0.4):
             document["points"] = _amount(self.chance.randint(1, 40), self.scales[code])
         document |= self.circumstances()
-        if operation in {"ADJUST", "SET_BALANCE", "CAPTURE", "CONVERT"}:
-            self.moves.append((request_id, code))
-        if operation == "HOLD":
-            self.holds.append((request_id, code))
         publisher = self.chance.choice(("till", "till", "till", None))
-        return Ask(request_id, document, publisher), self.now
+        asked = Ask(request_id, document, publisher)
+        self.ledger.tell(asked, self.now)
+        return asked, self.now
 
     def of_amount(self, operation: str, code: str) -> dict[str, Any]:
         """An amount of a currency."""
@@ -254,7 +256,7 @@ class _Teller:
 
         Of what is often undone, small credits and larger debits: lots are used up, and owed for.
         """
-        if not self.moves:
+        if not self.ledger.changes:
             return 2
         if self.operations is THEMES[0]:
             return self.chance.choice((1, 1, 1, -1, -2))
@@ -271,12 +273,17 @@ class _Teller:
     def of_earlier(self, operation: str, document: dict[str, Any]) -> str:
         """Name an earlier request, a late one more often; return its currency."""
         name = "reverses" if operation == "REVERSE" else "hold"
-        known = self.moves if operation == "REVERSE" else self.holds
-        if not known or self.odds(0.05):
+        earlier: Mapping[str, Change | Held] = (
+            self.ledger.changes if operation == "REVERSE" else self.ledger.holds
+        )
+        places = {request_id: one.place for request_id, one in earlier.items()}
+        known = list(places)
+        if not known or self.odds(0.1):
             document[name] = f"r{self.chance.randint(1, 60)}"
             return "points"
         reach = self.chance.choice((1, 1, 2, 3, 6, 60))
-        document[name], code = self.chance.choice(known[-reach:])
+        document[name] = self.chance.choice(known[-reach:])
+        code, _ = places[document[name]]
         if self.odds(0.05):
             document["currency"] = self.chance.choice(CODES)
         return code
@@ -309,8 +316,8 @@ class _Teller:
         """What any request may say beside what it is about."""
         rarely = 0.02 if self.has_theme else 0.1
         sometimes: list[tuple[float, str, Any]] = [
-            (0.3, "operation_type", "AUTOMATIC"),
-            (0.3, "adjusted_by", self.chance.choice(("op1", "op2"))),
+            (0.4, "operation_type", "AUTOMATIC"),
+            (0.4, "adjusted_by", self.chance.choice(("op1", "op1", "op2"))),
             (0.3, "reason", self.chance.choice(("", "Gift", "Goodwill"))),
             (0.2, "reason_code", self.chance.choice(("ANY", "ANY", "GIFT", "FEE", "ODD"))),
             (0.2, "source", self.chance.choice(("INSTORE", "WEB", "FAX"))),

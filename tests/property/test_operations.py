@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import errors, names
@@ -165,6 +165,7 @@ def lots_of(wallet: Wallet) -> list[tuple[Any, ...]]:
 
 
 @given(pasts())
+@settings(max_examples=400)
 def test_any_history_comes_to_what_an_obvious_model_says(past: Past) -> None:
     model = model_of(past)
     for member, ask, now, decision in decisions(past):
