@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("worker.sweeper")
 
+_SOON_SECONDS: Final = 0.5
 _ASK_AGAIN_SECONDS: Final = 60.0
 """After this, a member whose lane has not come to it yet is asked for again."""
 
@@ -75,16 +76,23 @@ class Sweeper:
         """Work until the worker stops. Raises SessionLost when the session ends before."""
         try:
             while True:
+                found = 0
                 try:
-                    await self._sweep()
+                    found = await self._sweep()
                 except PassingFault as fault:
                     _log.warning("sweep_waits", server="postgres", reason=str(fault))
-                await self._pause(self._every_seconds)
+                # Where there may be more, only the lanes are waited for.
+                is_full = found == self._members_max
+                seconds = (
+                    min(self._every_seconds, _SOON_SECONDS) if is_full else self._every_seconds
+                )
+                await self._pause(seconds)
         finally:
             self._metrics.due_age.set(0)
             await self._leadership.give_up()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self) -> int:
+        """Look once; return how many members were found due."""
         found: list[Due] = []
         if await self._leadership.held():
             found = await due(self._pool, None, self._members_max)
@@ -93,6 +101,7 @@ class Sweeper:
         asked = self._not_asked_lately(found)
         if asked:
             await self._ask(asked)
+        return len(found)
 
     def _not_asked_lately(self, found: Sequence[Due]) -> list[Due]:
         """Return the members to ask for; what is done, and so not found any more, is forgotten."""

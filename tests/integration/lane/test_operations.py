@@ -177,9 +177,10 @@ async def test_an_award_is_known_to_later_batches_by_its_type_and_its_own_lots(
     timed: Desk, owner: asyncpg.Connection
 ) -> None:
     await timed.apply(
+        # First in the order of use, and enough for each debit that is aimed at others.
+        request("x", 60),
         request("c", 50, award_id="a", award_type="bill_regular"),
         request("p", 30, promotion_id="pp"),
-        request("x", 5),
     )
     # Each in a batch of its own: what one needs must not be read for another.
     (short,) = await timed.outcomes(request("d", -51, award_id="a"))
@@ -189,10 +190,10 @@ async def test_an_award_is_known_to_later_batches_by_its_type_and_its_own_lots(
         request("g", 1, award_id="a", award_type="bill_promotions"),
     )
     assert [shape(one)[:3] for one in (short, aimed, by_promotion, wrong)] == [
-        ("insufficient_points", "0", "85"),
-        ("APPLIED", "-50", "35"),
-        ("APPLIED", "-30", "5"),
-        ("invalid_award_type", "0", "5"),
+        ("insufficient_points", "0", "140"),
+        ("APPLIED", "-50", "90"),
+        ("APPLIED", "-30", "60"),
+        ("invalid_award_type", "0", "60"),
     ]
     (back,) = await timed.outcomes(asked("r", "REVERSE", reverses="e"))
     assert [lot["award_id"] for lot in back["lots"]] == ["a"]

@@ -132,10 +132,12 @@ class Looks:
     def __init__(self, crew: Crew, sweeper: Sweeper) -> None:
         self._crew = crew
         self._left = 0
+        self.pauses: list[float] = []
         self.sweeper = sweeper
         sweeper._pause = self._pause
 
-    async def _pause(self, _: float) -> None:
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
         self._left -= 1
         if not self._left:
             raise Enough
@@ -204,6 +206,15 @@ async def test_of_many_due_members_no_more_wait_in_the_lanes_than_one_look_asks_
     # What fell due anew is asked for at once.
     await owner.execute("UPDATE points.members SET due_at = now() WHERE member_id = 'm1'")
     assert await looks.look(1) == MEMBERS_MAX + 4
+
+
+async def test_where_there_may_be_more_the_next_look_comes_soon(
+    looks: Looks, owner: asyncpg.Connection
+) -> None:
+    await looks.look(1)
+    await make_due(owner, MEMBERS_MAX)
+    await looks.look(1)
+    assert looks.pauses == [1, 0.5]
 
 
 async def test_the_age_of_what_is_due_is_told(looks: Looks, owner: asyncpg.Connection) -> None:
