@@ -102,6 +102,7 @@ def balance(
     What has fallen due stays in a wallet until its next request, or a sweep, takes it out: it is
     shown as due, and is not available. A moment of the past is worked out from the journal, and
     shows what this command would have shown then; one to come, what will have fallen due by then.
+    The exact times of events are those of history --json.
 
     JSON: program_id, member_id, sequence, last_recorded_at, at, and wallets, each with currency,
     category, balance, available, held, due, held_due, deficit, total, version, next_expiry

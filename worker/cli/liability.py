@@ -104,7 +104,7 @@ def liability(
     operators_count. Amounts are text, a share is a fraction with four decimals, and balance is
     open and due less deficit.
 
-    Example: points-worker liability --cost points=0.01 --since 2026-01-01 --until 2026-03-31
+    Example: points-worker liability --cost points=0.01 --since 2026-01-01
     """
     costs = {}
     for text in cost or []:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 COMMANDS_OF_THE_CONTRACT = {
     "run", "migrate", "topology declare", "topology show", "doctor", "adjust", "outcome",
     "balance", "history", "tail", "bucket", "dead-letters list", "dead-letters show",
-    "dead-letters replay", "dead-letters drop", "audit", "schemas export",
+    "dead-letters replay", "dead-letters drop", "audit", "liability", "schemas export",
 }  # fmt: skip
 
 # What prints no data, only its log.

@@ -1,41 +1,30 @@
 -- The points that requests have moved in each programme's period: by operation type, by reason
 -- and by operator, the $4 that moved most of each, and how many there are. A conversion counts
--- once, as going out of its wallet. An answer is taken apart as json and not as text or jsonb:
--- there may be anything in its metadata.
+-- once, as going out of its wallet.
 WITH periods AS (
     SELECT program_id, since, until
     FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[])
         AS wanted (program_id, since, until)
 ),
 
-applied AS (
+told AS (
     SELECT
         entry.program_id, entry.currency, entry.points,
-        convert_from(entry.outcome, 'UTF8')::json AS outcome
+        answer.operation_type = 'MANUAL' AS is_manual,
+        coalesce(nullif(answer.reason_code, ''), nullif(answer.reason, '')) AS reason,
+        nullif(answer.reason_code, '') IS NOT NULL AS is_code,
+        nullif(answer.adjusted_by, '') AS operator
     FROM points.journal AS entry
     INNER JOIN periods USING (program_id)
+    CROSS JOIN LATERAL json_to_record(convert_from(entry.outcome, 'UTF8')::json) AS answer (
+        request_id text, caused_by text, operation_type text, reason_code text, reason text,
+        adjusted_by text
+    )
     WHERE
         entry.recorded_at >= periods.since AND entry.recorded_at < periods.until
         AND entry.status = 'APPLIED' AND entry.points <> 0
         AND entry.event_type IN ('POINTS_ADJUSTED', 'POINTS_CONVERTED')
-),
-
-moved AS (
-    SELECT
-        program_id, currency, points,
-        outcome -> 'operation_type' #>> '{}' = 'MANUAL' AS is_manual,
-        nullif(outcome -> 'reason_code' #>> '{}', '') AS reason_code,
-        nullif(outcome -> 'reason' #>> '{}', '') AS reason,
-        nullif(outcome -> 'adjusted_by' #>> '{}', '') AS operator
-    FROM applied
-    WHERE outcome -> 'caused_by' #>> '{}' IS DISTINCT FROM outcome -> 'request_id' #>> '{}'
-),
-
-told AS (
-    SELECT
-        program_id, currency, points, is_manual, operator,
-        coalesce(reason_code, reason) AS reason, reason_code IS NOT NULL AS is_code
-    FROM moved
+        AND answer.caused_by IS DISTINCT FROM answer.request_id
 ),
 
 summed AS (
