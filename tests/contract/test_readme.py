@@ -14,7 +14,7 @@ import typer
 
 from schemas.errors import ERRORS
 from schemas.event import Event
-from schemas.names import Operation
+from schemas.names import Category, Operation
 from schemas.outcome import Outcome
 from schemas.request import AdjustmentRequest
 from schemas.topology import bucket_key
@@ -193,7 +193,7 @@ def test_every_promise_is_proved_by_tests_that_exist_or_by_a_command(proof: str)
     files = sorted(place.rglob("test_*.py")) if place.is_dir() else [place]
     assert files
     for file in files:
-        assert re.search(r"^(async )?def test_", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert re.search(r"^ *(async )?def test_", file.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_every_promise_has_its_proof() -> None:
@@ -201,7 +201,8 @@ def test_every_promise_has_its_proof() -> None:
 
 
 def test_fields_errors_and_operations_have_the_names_of_the_contract() -> None:
-    known = {*AdjustmentRequest.model_fields, *ERRORS, *get_args(Operation), *NAMES_OF_OTHERS}
+    known = {*AdjustmentRequest.model_fields, *ERRORS, *NAMES_OF_OTHERS}
+    known |= {*get_args(Operation), *get_args(Category)}
     settings = {row[0].strip("`") for row in table(README, "variable")}
 
     words = [span for span in named(README) if re.fullmatch(r"[A-Za-z]+(_[A-Za-z]+)+", span)]

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS = 40
 
-[PUBLISHER] = [block for block in blocks(README, "python") if ".publish(" in block]
-[SUBSCRIBER] = [block for block in blocks(README, "python") if ".iterator(" in block]
-[BY_HAND] = [block for block in blocks(README, "sh") if block.startswith("points-worker ")]
+PUBLISHER, VENDOR, SUBSCRIBER = blocks(README, "python")
+[VENDORS_REPLY] = [block for block in blocks(README, "") if block.startswith("{'points'")]
+BY_HAND, FOR_MEMBERS = [
+    block for block in blocks(README, "sh") if block.startswith("points-worker ")
+]
 
 SUBSCRIBERS_QUEUE = "balances"
 
@@ -84,20 +86,29 @@ class Reader(NamedTuple):
     folder: Path
 
     @contextmanager
-    def starts(self, *command: str) -> Iterator[Running]:
-        """Start a command, which is killed in the end if it still runs."""
+    def starts(self, *command: str, folder: Path = ROOT, told: str = "") -> Iterator[Running]:
+        """Start a command in a folder, which is killed in the end if it still runs.
+
+        `told` is what it can read from standard input.
+        """
         number = len(list(self.folder.glob("*.out")))
         out, err = self.folder / f"{number}.out", self.folder / f"{number}.err"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         # `points-worker` is where Python is; what is printed is wanted at once.
         path = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}"
-        servers = {"AMQP_URL": self.scene.amqp_url, "DATABASE_URL": self.scene.database_url}
-        with out.open("wb") as stdout, err.open("wb") as stderr:
+        settings = {
+            "AMQP_URL": self.scene.amqp_url,
+            "DATABASE_URL": self.scene.database_url,
+            "POINTS_IDENTIFIER_KEY": "a key for tests of identifiers",
+        }
+        given = self.folder / f"{number}.in"
+        given.write_text(told)
+        with given.open("rb") as stdin, out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
                 command,
-                cwd=ROOT,
-                env=inherited | servers | {"PATH": path, "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                env=inherited | settings | {"PATH": path, "PYTHONUNBUFFERED": "1"},
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
             )
@@ -192,6 +203,33 @@ async def test_every_command_to_look_and_act_by_hand_ends_well(reader: Reader) -
     assert [event["data"]["balance"] for event in history] == ["100", "70", "82", "182", "181"]
 
 
+async def test_every_command_for_programmes_and_members_ends_well(
+    reader: Reader, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    example = ROOT / "schemas" / "examples" / "program.toml"
+    (folder / "acme.toml").write_bytes(example.read_bytes())
+    (folder / "balances.csv").write_text("member_id,balance,total\nerin,100,250\n")
+    (folder / "requests.jsonl").write_text('{"member_id": "erin", "points": -30}\n')
+    # Nobody can be blocked of whom nothing is known.
+    await reader.runs_line("points-worker adjust alice 1")
+    for line in FOR_MEMBERS.splitlines():
+        # Whoever erases is asked whether they mean it.
+        told = "y" if " erase " in line else "+49 000 0000"
+        with reader.starts("sh", "-c", f"exec {line}", folder=folder, told=told) as running:
+            await running.ends_well()
+    [wallet] = json.loads(await reader.runs_line("points-worker balance erin --json"))["wallets"]
+    assert (wallet["balance"], wallet["total"]) == ("70", "250")
+    answer = await reader.runs_line("points-worker program show acme")
+    assert 'program_id = "acme"' in answer
+
+
+async def test_a_vendors_message_is_answered_as_shown(reader: Reader) -> None:
+    for _ in range(2):
+        assert await reader.runs(sys.executable, "-c", VENDOR) == VENDORS_REPLY
+
+
 async def follows_one_event(reader: Reader, line: str) -> None:
     """Run the line with an end, for it would follow the events for ever."""
     events = events_exchange(reader.scene.prefix)
@@ -207,5 +245,6 @@ async def follows_one_event(reader: Reader, line: str) -> None:
 
 
 def test_there_is_nothing_to_run_that_is_not_run_here() -> None:
-    assert blocks(README, "python") == [PUBLISHER, SUBSCRIBER]
+    assert ".publish(" in PUBLISHER
+    assert ".iterator(" in SUBSCRIBER
     assert [line.split()[1] for line in BY_HAND.splitlines()].count("tail") == 1
