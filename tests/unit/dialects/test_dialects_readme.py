@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import pytest
 
 from tests import dialect_vectors, dialect_vectors_vm
 from tests.readmes import ROOT, blocks, named
 from worker.dialects import DIALECTS
+from worker.domain.document import from_document
+from worker.domain.program import MastercardDialect
 
 README = ROOT / "worker" / "dialects" / "README.md"
 EXAMPLES = [json.loads(block) for block in blocks(README, "json")]
@@ -18,6 +21,14 @@ EXAMPLES = [json.loads(block) for block in blocks(README, "json")]
 def test_every_example_is_a_vector(number: int) -> None:
     vectors = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
     assert any(EXAMPLES[number] in (vector.body, vector.reply) for vector in vectors)
+
+
+def test_what_it_shows_of_a_programme_can_be_applied() -> None:
+    [shown] = blocks(README, "toml")
+    document = tomllib.loads(f'[[currencies]]\ncode = "points"\n{shown}')
+    program = from_document("acme", 1, document)
+    assert program.mastercard.adjustment_types == {"CR": "credit", "DR": "debit"}
+    assert program.mastercard.response_field == MastercardDialect().response_field
 
 
 def test_every_dialect_is_told_of() -> None:
