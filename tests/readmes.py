@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 CONTRACT_README = ROOT / "schemas" / "README.md"
-READMES = (README, *sorted(ROOT.glob("[!.]*/README.md")))
+READMES = (README, *sorted(ROOT.glob("[!.]*/**/README.md")))
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`([^`\n]+)`")
