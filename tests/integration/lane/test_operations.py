@@ -173,6 +173,14 @@ async def test_what_a_request_may_not_see_of_its_own_batch_it_sees_as_if_alone(
     ]
 
 
+async def test_a_debit_of_more_than_was_there_before_its_batch_still_takes_the_oldest_first(
+    timed: Desk,
+) -> None:
+    await timed.apply(request("a", 50))
+    _, debit = await timed.outcomes(request("b", 60), request("d", -100))
+    assert [(lot["lot_id"], lot["points"]) for lot in debit["lots"]] == [("1", "-50"), ("2", "-50")]
+
+
 async def test_an_award_is_known_to_later_batches_by_its_type_and_its_own_lots(
     timed: Desk, owner: asyncpg.Connection
 ) -> None:
@@ -271,7 +279,10 @@ async def test_caps_count_the_days_of_earlier_batches(
         acme("d", -601, operation_type="AUTOMATIC"), acme("e", -601)
     )
     assert [shape(one)[0] for one in (over, passing)] == ["limit_exceeded", "APPLIED"]
-    await timed.apply(acme("h", 10, operation="HOLD"))
+    # A capture counts in the wallet of its hold, which it does not name.
+    promised = {"category": "PROMISED"}
+    await timed.apply(acme("p", 700, **promised), acme("q", -600, **promised))
+    await timed.apply(acme("h", 10, operation="HOLD", **promised))
     (held,) = await timed.outcomes(
         acme("k", operation="CAPTURE", hold="h", operation_type="AUTOMATIC")
     )
@@ -294,6 +305,9 @@ async def test_an_operators_limit_is_one_over_all_members(
         acme("e", "700.00", currency="coins", **by),
     )
     assert [shape(one)[0] for one in later] == ["limit_exceeded", "APPLIED", "APPLIED"]
+    # A reversal moves points of the currency of what it undoes, which it does not name.
+    (undone,) = await timed.outcomes(acme("u", operation="REVERSE", reverses="e", **by))
+    assert shape(undone)[0] == "limit_exceeded"
     clock.time += DAY
     (tomorrow,) = await timed.outcomes(acme("f", 700, **by))
     assert shape(tomorrow)[0] == "APPLIED"
