@@ -16,7 +16,8 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.property import ledger_faults
-from tests.property.ledger_operations import Refused, Work
+from tests.property.ledger_limits import Refused
+from tests.property.ledger_operations import Work
 from tests.property.ledger_wallets import Change, Held, Place, Purse
 from tests.property.tokens import FOREVER
 

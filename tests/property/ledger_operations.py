@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.property import ledger_faults
+from tests.property import ledger_faults, ledger_limits
+from tests.property.ledger_limits import Refused
 from tests.property.ledger_wallets import Change, Held, Purse, Token
 from tests.property.tokens import FOREVER, first_instant_after, last_usable_day
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from tests.property.ledger_model import Ask, Ledger
     from tests.property.ledger_wallets import Place
-
-
-class Refused(Exception):
-    """Why an operation cannot be."""
 
 
 class Done(NamedTuple):
@@ -111,8 +108,8 @@ class Work:
         """Change the wallet by so many points, as caps, limits, awards and permissions have it."""
         award, award_type, promotion = label = self.label(is_debit=points < 0)
         if points < 0:
-            self.limit(-points)
-            self.spend(-points)
+            ledger_limits.limit(self, -points)
+            ledger_limits.spend(self, -points)
 
             def aimed(token: Token) -> bool:
                 return award in {None, token.award} and promotion in {None, token.promotion}
@@ -126,8 +123,8 @@ class Work:
                 raise Refused("insufficient_points")
             self.remember(self.purse.take(-points, aimed), is_credit=False)
             return Done("POINTS_ADJUSTED", points)
-        given, warnings = self.granted(points)
-        self.limit(points, given)
+        given, warnings = ledger_limits.granted(self, points)
+        ledger_limits.limit(self, points, given)
         expires_at = self.expiry()
         token = Token(expires_at, self.ledger.sequence + 1, *label)
         self.purse.total += given
@@ -139,7 +136,7 @@ class Work:
     def hold(self) -> Done:
         """Set points aside."""
         assert self.asked is not None
-        self.limit(self.asked)
+        ledger_limits.limit(self, self.asked)
         if self.asked > self.purse.available and not self.may_owe:
             raise Refused("insufficient_points")
         lapses_at = self.now + timedelta(seconds=self.document.get("ttl_seconds", 48 * 3600))
@@ -151,8 +148,8 @@ class Work:
         """Take what is set aside, or a part."""
         held = self.held()
         points = held.points if self.asked is None else self.asked
-        self.limit(points)
-        self.spend(points)
+        ledger_limits.limit(self, points)
+        ledger_limits.spend(self, points)
         if points > min(held.points, self.purse.balance):
             raise Refused("insufficient_points")
         self.ledger.end_hold(self.document["hold"])
@@ -177,7 +174,7 @@ class Work:
     def convert(self) -> Done:
         """Move points to the regular wallet."""
         points = self.purse.available if self.asked is None else self.asked
-        self.limit(max(points, 0))
+        ledger_limits.limit(self, max(points, 0))
         if points <= 0 or points > self.purse.available:
             raise Refused("insufficient_points")
         place = (self.place[0], "REGULAR")
@@ -202,13 +199,13 @@ class Work:
         if points > left or not left:
             raise Refused("already_reversed")
         if original.is_credit:
-            self.limit(points)
+            ledger_limits.limit(self, points)
             self.take_back(self.purse, original.moved, points)
             return Done("POINTS_ADJUSTED", -points)
         end = left - points
         back = original.moved[end:]
         expired = [token for token in back if token and token.expires_at <= self.now]
-        self.limit(points, points - len(expired))
+        ledger_limits.limit(self, points, points - len(expired))
         if original.operation == "CONVERT":
             place = (self.place[0], "REGULAR")
             self.take_back(self.ledger.purse(place), original.made, points)
@@ -261,67 +258,6 @@ class Work:
             promotion = named[0]
         return award, awards.get(str(award), award_type), promotion
 
-    def granted(self, points: int) -> tuple[int, tuple[str, ...]]:
-        """What the caps leave of a credit, and which of them cut it."""
-        if self.document.get("bypass_caps"):
-            return points, ()
-        rooms = []
-        for cap in self.currency.get("earn_caps", ()):
-            so_far = sum(n for day, n in self.purse.earned.items() if self.in_period(day, cap))
-            rooms.append((f"earn_{cap_name(cap)}", self.units(cap["points"]) - so_far))
-        if "balance_cap" in self.currency:
-            cap = self.units(self.currency["balance_cap"])
-            rooms.append(("balance_cap", cap - self.purse.balance))
-        cuts = [(name, room) for name, room in rooms if room < points]
-        least = min([points] + [room for _, room in cuts])
-        return max(least, 0), tuple(name for name, _ in cuts)
-
-    def spend(self, points: int) -> None:
-        """Refuse what a program asks for beyond a cap."""
-        if self.document.get("bypass_caps") or self.document.get("operation_type") != "AUTOMATIC":
-            return
-        for cap in self.currency.get("spend_caps", ()):
-            so_far = sum(n for day, n in self.purse.spent.items() if self.in_period(day, cap))
-            if so_far + points > self.units(cap["points"]):
-                raise Refused("limit_exceeded")
-
-    def in_period(self, day: date, cap: dict[str, Any]) -> bool:
-        """Whether a cap looks at a day today."""
-        if "rolling_days" in cap:
-            return (self.today - day) < timedelta(days=cap["rolling_days"])
-        if cap["per"] == "day":
-            return day == self.today
-        if cap["per"] == "week":
-            return day.isocalendar()[:2] == self.today.isocalendar()[:2]
-        if cap["per"] == "month":
-            return (day.year, day.month) == (self.today.year, self.today.month)
-        if cap["per"] == "quarter":
-            return (day.year, (day.month + 2) // 3) == (
-                self.today.year,
-                (self.today.month + 2) // 3,
-            )
-        return day.year == self.today.year
-
-    def limit(self, asked: int, moved: int | None = None) -> None:
-        """Refuse what is beyond the limits of request, reason and operator."""
-        program, document = self.ledger.program, self.document
-        limits = program.get("limits", {})
-        most = limits.get("points_per_request")
-        is_limited = self.ask.operation in {"ADJUST", "SET_BALANCE", "HOLD", "CONVERT"}
-        if most and is_limited and asked > self.units(most):
-            raise Refused("limit_exceeded")
-        catalogue = {one["code"]: one.get("max") for one in program.get("reason_codes", ())}
-        of_reason = catalogue.get(document.get("reason_code"))
-        if of_reason and asked > self.units(of_reason):
-            raise Refused("limit_exceeded")
-        most = limits.get("points_per_operator_per_day")
-        operator = document.get("adjusted_by")
-        if most and operator and self.ask.operation != "HOLD":
-            so_far = self.ledger.operators[operator, self.place[0], self.today]
-            moving = asked if moved is None else moved
-            if moving and so_far + moving > self.units(most):
-                raise Refused("limit_exceeded")
-
     def expiry(self) -> datetime:
         """When a credit made by this request expires."""
         program, document = self.ledger.program, self.document
@@ -342,11 +278,6 @@ class Work:
         self.ledger.changes[self.ask.request_id] = Change(
             self.place, self.ask.operation, is_credit, moved, len(moved), made or []
         )
-
-
-def cap_name(cap: dict[str, Any]) -> str:
-    """What a warning calls a cap."""
-    return f"cap_{cap['per']}" if "per" in cap else f"cap_{cap['rolling_days']}_days"
 
 
 _OPERATIONS: dict[str, Callable[[Work], Done]] = {
