@@ -127,13 +127,17 @@ _CAPILLARY: Final = Dialect(
             {"required": ["pointsToBeAdjusted"]},
             {"required": ["valueToBeAdjusted", "alternateCurrencyName"]},
         ],
-        "dependentRequired": {
-            "valueToBeAdjusted": ["alternateCurrencyName"],
-            "alternateCurrencyName": ["valueToBeAdjusted"],
-            "pointsAwardedId": ["pointsAwardedRefType"],
-            "pointsAwardedRefType": ["pointsAwardedId"],
-            "promotionIdentifier": ["programId"],
-        },
+        # As AsyncAPI's older dialect of JSON Schema reads it too.
+        "allOf": [
+            {"if": {"required": [name]}, "then": {"required": [other]}}
+            for name, other in (
+                ("valueToBeAdjusted", "alternateCurrencyName"),
+                ("alternateCurrencyName", "valueToBeAdjusted"),
+                ("pointsAwardedId", "pointsAwardedRefType"),
+                ("pointsAwardedRefType", "pointsAwardedId"),
+                ("promotionIdentifier", "programId"),
+            )
+        ],
         "not": {"required": ["promotionId", "promotionIdentifier"]},
     },
     reply={
