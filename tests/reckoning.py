@@ -1,0 +1,184 @@
+"""The reckoning after a hostile load: each message ended as one outcome or as one dead letter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic import ValidationError
+
+from schemas.errors import ERRORS
+from schemas.outcome import Outcome
+from tests.brokers import session_at
+from tests.hostile import NAME_LENGTH
+from tests.hostile_values import SECRET
+from tests.traffic import connected
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import asyncpg
+
+    from tests.hostile import Hostile
+    from worker.broker import Delivery, Session
+
+PREFETCH: Final = 5_000
+Key = tuple[str, str, str]
+"""Programme, member and request id."""
+
+_FIELD_AND_RULE = re.compile(r"[\w.-]+( \S+)* (must|is|has|excludes|differ)\b")
+_STORED: Final = frozenset({"APPLIED", "REJECTED", "NO_CHANGE"})
+
+
+@dataclass
+class Reckoning:
+    """`async with Reckoning(…)`: takes replies and dead letters as they come.
+
+    It reads with the worker's own client: no other in Python reads all that a broker lets through.
+    """
+
+    amqp_url: str
+    prefix: str
+    replies: dict[str, list[Delivery]] = field(default_factory=dict)
+    letters: dict[str, list[Delivery]] = field(default_factory=dict)
+    _session: Session | None = None
+    _readers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def reply_to(self) -> str:
+        """The queue that messages name as their reply address."""
+        return f"{self.prefix}.test.answers"
+
+    async def __aenter__(self) -> Self:
+        async with connected(self.amqp_url) as connection:
+            channel = await connection.channel()
+            await channel.queue_declare(self.reply_to, durable=True)
+        self._session = await session_at(self.amqp_url, "reckoning")
+        for queue, kept in ((self.reply_to, self.replies), (f"{self.prefix}.dead", self.letters)):
+            self._readers.append(asyncio.create_task(self._read(self._session, queue, kept)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+        assert self._session is not None
+        await self._session.close()
+        async with connected(self.amqp_url) as connection:
+            channel = await connection.channel()
+            await channel.queue_delete(self.reply_to)
+
+    async def _read(self, session: Session, queue: str, kept: dict[str, list[Delivery]]) -> None:
+        intake = await session.intake(queue, prefetch=PREFETCH)
+        while deliveries := await intake.take(PREFETCH):
+            for delivery in deliveries:
+                name = delivery.correlation_id or delivery.message_id or ""
+                kept.setdefault(name[:NAME_LENGTH], []).append(delivery)
+            intake.ack_through(deliveries[-1].tag)
+
+    async def settled(self) -> None:
+        """Wait until every letter that has come was read."""
+        async with connected(self.amqp_url) as connection:
+            channel = await connection.channel()
+
+            async def is_empty() -> bool:
+                queue = f"{self.prefix}.dead"
+                return not (await channel.queue_declare(queue, passive=True)).message_count
+
+            await until(is_empty, what="every letter is read")
+
+    def faults(self, sent: Sequence[Hostile], stored: Counter[Key]) -> Iterator[str]:
+        """Say what is wrong; `stored` are the requests in the books, sweeps left out."""
+        ids = {request_id[:NAME_LENGTH] for _, _, request_id in stored}
+        known: set[Key] = set()
+        # Of messages with the same body, one is carried out and the others get its outcome,
+        # whatever is wrong with their own properties.
+        bodies = Counter(message.body for message in sent)
+        for message in sent:
+            replies = self.replies.get(message.name, [])
+            letters = self.letters.get(message.name, [])
+            if len(replies) != message.is_answered or len(letters) > 1:
+                yield f"{len(replies)} replies and {len(letters)} letters: {message}"
+                continue
+            for letter in letters:
+                yield from (f"{fault}: {message}" for fault in _letter_faults(letter, message))
+            if not replies or message.is_dialect:
+                ends = len(letters) + (message.name in ids)
+                if ends != 1 and not (ends and bodies[message.body] > 1):
+                    yield f"an outcome and a letter, or neither: {message}"
+                continue
+            for reply in replies:
+                faults = _reply_faults(
+                    message, reply, letters, stored, known.add, is_alone=bodies[message.body] == 1
+                )
+                yield from (f"{fault}: {message}" for fault in faults)
+        untold = {message.name for message in sent if message.is_dialect or not message.is_answered}
+        for key in stored.keys() - known:
+            if key[2][:NAME_LENGTH] not in untold and not key[2].startswith("e-"):
+                yield f"stored and told to nobody: {key}"
+
+
+def _letter_faults(letter: Delivery, message: Hostile) -> Iterator[str]:
+    key, text = letter.headers.get("x-error-key"), letter.headers.get("x-error-message")
+    if letter.body != message.body:
+        yield "the body of a letter was changed"
+    if key not in ERRORS or letter.routing_key != key:
+        yield f"a letter with the key {key!r}"
+    if not isinstance(text, str) or not text or SECRET in text:
+        yield f"a letter with the message {text!r}"
+    elif key == "invalid_payload" and not _FIELD_AND_RULE.match(text):
+        yield f"a letter that names no field and rule: {text}"
+
+
+def _reply_faults(
+    message: Hostile,
+    reply: Delivery,
+    letters: list[Delivery],
+    stored: Counter[Key],
+    knows: Callable[[Key], None],
+    *,
+    is_alone: bool,
+) -> Iterator[str]:
+    document: dict[str, Any] = json.loads(reply.body)
+    error = document.get("error")
+    keys = {letter.headers["x-error-key"] for letter in letters}
+    if reply.type == "adjustment.error.v1":
+        if keys != {error and error["key"]}:
+            yield f"an error reply {error}, and letters for {keys}"
+        return
+    try:
+        Outcome.model_validate_json(reply.body)
+    except ValidationError as fault:
+        yield f"no outcome by the schema: {reply.body!r}: {fault}"
+        return
+    if error and error["key"] == "invalid_payload":
+        details = error["details"]
+        if not details or not all(detail["field"] and detail["rule"] for detail in details):
+            yield f"a fault without field and rule: {error}"
+    key = (document["program_id"], document["member_id"], document["request_id"])
+    if document["status"] in _STORED:
+        knows(key)
+        # A dry run that is refused is stored only if it could not be read as one.
+        if stored[key] != 1 and not (b'"dry_run": true' in message.body and not stored[key]):
+            yield f"{stored[key]} stored outcomes, not one"
+    if keys and is_alone and (error is None or error["key"] not in keys):
+        yield f"a letter for {keys}, and an outcome with {error}"
+
+
+async def stored_requests(owner: asyncpg.Connection) -> Counter[Key]:
+    """Return the requests in the books, and how often each is there; the worker's own left out."""
+    rows = await owner.fetch(
+        "SELECT program_id, member_id, request_id FROM points.journal"
+        " WHERE fingerprint IS NOT NULL AND request_id NOT LIKE 'sweep-%'"
+        " UNION ALL"
+        " SELECT program_id, member_id, early.request_id"
+        " FROM points.early_requests AS early JOIN points.journal AS told"
+        " USING (program_id, member_id)"
+        " WHERE (told.request_id, told.step) = (early.ended_by, early.ended_step)"
+    )
+    return Counter((row[0], row[1], row[2]) for row in rows)
