@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.inside import Desk, delivered, faults_in
+from tests.property.deciding import PARKING, model_of
 from tests.property.histories import STARTS
 from tests.property.ledger_model import Ask, Ledger, Told
 from tests.property.operations import Past, pasts
 from tests.property.test_batches import pool_of
-from tests.property.test_operations import PARKING, model_of
 from tests.property.tokens import FOREVER
 
 if TYPE_CHECKING:
