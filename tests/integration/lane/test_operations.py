@@ -176,9 +176,10 @@ async def test_what_a_request_may_not_see_of_its_own_batch_it_sees_as_if_alone(
 async def test_a_debit_of_more_than_was_there_before_its_batch_still_takes_the_oldest_first(
     timed: Desk,
 ) -> None:
-    await timed.apply(request("a", 50))
-    _, debit = await timed.outcomes(request("b", 60), request("d", -100))
-    assert [(lot["lot_id"], lot["points"]) for lot in debit["lots"]] == [("1", "-50"), ("2", "-50")]
+    await timed.apply(request("a", 20), request("b", 30))
+    _, debit = await timed.outcomes(request("c", 60), request("d", -100))
+    lots = [(lot["lot_id"], lot["points"]) for lot in debit["lots"]]
+    assert lots == [("1", "-20"), ("2", "-30"), ("3", "-50")]
 
 
 async def test_an_award_is_known_to_later_batches_by_its_type_and_its_own_lots(
