@@ -105,6 +105,15 @@ async def test_parked_and_released_by_one_batch_is_told_again_all_the_same(timed
     assert again.duplicates == 3
 
 
+async def test_a_repeat_within_the_batch_that_released_it_has_no_second_effect(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    first = await timed.apply(nth(2, 10), nth(1), nth(2, 10))
+    assert caused(told(first)) == [("r1", None), ("r2", "r1"), ("r2", "r1")]
+    assert [to for to, _ in replies(first)] == ["to-r1", "to-r2", "to-r2"]
+    assert await owner.fetchval("SELECT balance FROM points.wallets") == 11
+
+
 @pytest.mark.parametrize("in_one_batch", [True, False])
 async def test_a_repeat_of_what_waits_renews_its_address_and_gets_no_answer_yet(
     timed: Desk, *, in_one_batch: bool

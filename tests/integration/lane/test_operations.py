@@ -182,6 +182,15 @@ async def test_a_debit_of_more_than_was_there_before_its_batch_still_takes_the_o
     assert lots == [("1", "-20"), ("2", "-30"), ("3", "-50")]
 
 
+async def test_a_debit_into_a_deficit_leaves_no_lot_behind(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    await timed.apply(request("a", 20), request("b", 30))
+    (debit,) = await timed.outcomes(request("d", -100, allow_negative=True))
+    assert ([lot["points"] for lot in debit["lots"]], debit["balance"]) == (["-20", "-30"], "-50")
+    assert await owner.fetchval("SELECT count(*) FROM points.lots") == 0
+
+
 async def test_an_award_is_known_to_later_batches_by_its_type_and_its_own_lots(
     timed: Desk, owner: asyncpg.Connection
 ) -> None:
