@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PREFETCH: Final = 5_000
 Key = tuple[str, str, str]
 """Programme, member and request id."""
+Stored = dict[Key, list[str | None]]
+"""The error key, None for none, of each outcome that is stored for a request: of one, if well."""
 
 _FIELD_AND_RULE = re.compile(r"[\w.-]+( \S+)* (must|is|has|excludes|differ)\b")
 _STORED: Final = frozenset({"APPLIED", "REJECTED", "NO_CHANGE"})
@@ -92,9 +94,11 @@ class Reckoning:
 
             await until(is_empty, what="every letter is read")
 
-    def faults(self, sent: Sequence[Hostile], stored: Counter[Key]) -> Iterator[str]:
+    def faults(self, sent: Sequence[Hostile], stored: Stored) -> Iterator[str]:
         """Say what is wrong; `stored` are the requests in the books, sweeps left out."""
-        ids = {request_id[:NAME_LENGTH] for _, _, request_id in stored}
+        ends: dict[str, list[str | None]] = defaultdict(list)
+        for (*_, request_id), errors in stored.items():
+            ends[request_id[:NAME_LENGTH]] += errors
         known: set[Key] = set()
         # Of messages with the same body, one is carried out and the others get its outcome,
         # whatever is wrong with their own properties.
@@ -108,9 +112,12 @@ class Reckoning:
             for letter in letters:
                 yield from (f"{fault}: {message}" for fault in _letter_faults(letter, message))
             if not replies or message.is_dialect:
-                ends = len(letters) + (message.name in ids)
-                if ends != 1 and not (ends and bodies[message.body] > 1):
-                    yield f"an outcome and a letter, or neither: {message}"
+                # A letter may stand beside an outcome that refuses the request for its reason.
+                came = {letter.headers["x-error-key"] for letter in letters}
+                came.update(ends[message.name])
+                is_once = len(came) == 1 and len(ends[message.name]) < 2
+                if not is_once and not (came and bodies[message.body] > 1):
+                    yield f"it came to {came}: {message}"
                 continue
             for reply in replies:
                 faults = _reply_faults(
@@ -149,7 +156,7 @@ def _reply_faults(
     message: Hostile,
     reply: Delivery,
     letters: list[Delivery],
-    stored: Counter[Key],
+    stored: Stored,
     knows: Callable[[Key], None],
     *,
     is_alone: bool,
@@ -174,21 +181,25 @@ def _reply_faults(
     if document["status"] in _STORED:
         knows(key)
         # A dry run that is refused is stored only if it could not be read as one.
-        if stored[key] != 1 and not (b'"dry_run": true' in message.body and not stored[key]):
-            yield f"{stored[key]} stored outcomes, not one"
+        count = len(stored.get(key, ()))
+        if count != 1 and not (b'"dry_run": true' in message.body and not count):
+            yield f"{count} stored outcomes, not one"
     if keys and is_alone and (error is None or error["key"] not in keys):
         yield f"a letter for {keys}, and an outcome with {error}"
 
 
-async def stored_requests(owner: asyncpg.Connection) -> Counter[Key]:
-    """Return the requests in the books, and how often each is there; the worker's own left out."""
+async def stored_requests(owner: asyncpg.Connection) -> Stored:
+    """Return the error keys of the requests in the books; the worker's own left out."""
     rows = await owner.fetch(
-        "SELECT program_id, member_id, request_id FROM points.journal"
+        "SELECT program_id, member_id, request_id, error_key FROM points.journal"
         " WHERE fingerprint IS NOT NULL AND request_id NOT LIKE 'sweep-%'"
         " UNION ALL"
-        " SELECT program_id, member_id, early.request_id"
+        " SELECT program_id, member_id, early.request_id, told.error_key"
         " FROM points.early_requests AS early JOIN points.journal AS told"
         " USING (program_id, member_id)"
         " WHERE (told.request_id, told.step) = (early.ended_by, early.ended_step)"
     )
-    return Counter((row[0], row[1], row[2]) for row in rows)
+    stored: Stored = {}
+    for *key, error_key in rows:
+        stored.setdefault((key[0], key[1], key[2]), []).append(error_key)
+    return stored
