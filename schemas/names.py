@@ -44,10 +44,12 @@ ORIGINAL_USER_ID_HEADER: Final = "x-original-user-id"
 REFUSED_PROPERTY_HEADER: Final = "x-refused-property"
 
 # What the door says of a request that it made of a vendor's message: the dialect and what its reply
-# needs (a JSON object with `name`), SHA-256 of what was asked for in hex, and what the dialect
-# found wrong with it (a JSON object with `key`, `message` and `details`).
+# needs (a JSON object with `name`), SHA-256 of what was asked for in hex (none where the body could
+# not be read) and of the body (none where the body names the member), and what was found wrong with
+# it (a JSON object with `key`, `message` and `details`).
 DIALECT_HEADER: Final = "x-dialect"
 CONTENT_DIGEST_HEADER: Final = "x-content-digest"
+BODY_DIGEST_HEADER: Final = "x-body-digest"
 REFUSAL_HEADER: Final = "x-refusal"
 
 # Headers that are believed only in messages of the worker's own user.
@@ -56,6 +58,7 @@ WORKERS_HEADERS: Final = (
     REFUSED_PROPERTY_HEADER,
     DIALECT_HEADER,
     CONTENT_DIGEST_HEADER,
+    BODY_DIGEST_HEADER,
     REFUSAL_HEADER,
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from enum import Enum, auto
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("worker.caution")
 
 _CLEAR_ATTEMPTS = 5
+
+
+class Verdict(Enum):
+    """How much of a message that is tried alone may be looked at."""
+
+    TRIED = auto()
+    """All of it."""
+    CONDEMNED = auto()
+    """Workers died of it: no more than whose request it is."""
+    UNREAD = auto()
+    """Workers died of that, too: nothing."""
 
 
 class Caution:
@@ -71,10 +83,11 @@ class Caution:
             self._changed.notify_all()
 
     @asynccontextmanager
-    async def alone(self, delivery: Delivery) -> AsyncIterator[bool]:
-        """Try one message with nothing else in hand; gives whether it is condemned.
+    async def alone(self, delivery: Delivery) -> AsyncIterator[Verdict]:
+        """Try one message with nothing else in hand; gives how much of it may be looked at.
 
-        It is when workers have died with it in hand as often as the settings allow.
+        It is condemned when workers have died with it in hand as often as the settings allow, and
+        not even read when as many again have died since.
         """
         async with self._changed:
             self._alone += 1
@@ -85,7 +98,7 @@ class Caution:
                 if deaths:
                     _log.warning("suspect_tried_again", queue=delivery.queue, deaths=deaths)
                 try:
-                    yield deaths >= self._deaths_max
+                    yield self._verdict(deaths)
                 except (SessionLost, asyncio.CancelledError):
                     await self._clear(delivery.queue, digest)
                     raise
@@ -94,6 +107,11 @@ class Caution:
             finally:
                 self._alone -= 1
                 self._changed.notify_all()
+
+    def _verdict(self, deaths: int) -> Verdict:
+        if deaths < self._deaths_max:
+            return Verdict.TRIED
+        return Verdict.CONDEMNED if deaths < 2 * self._deaths_max else Verdict.UNREAD
 
     async def _mark(self, queue: str, digest: bytes) -> int:
         while True:

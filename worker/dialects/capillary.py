@@ -2,7 +2,8 @@
 
 The body is that of `POST v2/customers/{userId}/negativePointsAdjustment`. Its path and query are
 headers: `user-id`, or `identifier-name` and `identifier-value` as in the lookup form, and
-`source`. The body's `programId` names the programme, before the header `program-id`.
+`source`. The body's `programId` names the programme, before the header `program-id`; a body that
+cannot be read names none.
 
 The 13 codes of the vendor's page and the `400 Input is invalid` of a newer one are answered in the
 vendor's own words. Where the vendor publishes no code, the same envelope holds the worker's code

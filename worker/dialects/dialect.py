@@ -89,6 +89,7 @@ class Dialect(Protocol):
     ) -> Inbound:
         """Read a parsed body and the headers as far as whose request it is.
 
+        `document` is None also for a body that cannot be read: then the headers alone may tell.
         Raises Undeliverable where that cannot be told.
         """
 

@@ -1,8 +1,8 @@
 """Consumes the door's queue: what can be read goes on to its lane, the rest becomes dead letters.
 
 The door decides nothing. What it can read goes on in the order in which it came, confirmed, and is
-then acknowledged; what it cannot read becomes a dead letter. The lanes find it again if it comes
-twice.
+then acknowledged; what it cannot read becomes a dead letter, beside which its refusal goes on where
+the headers tell whose request it is. The lanes find it again if it comes twice.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import structlog
 
 from schemas.topology import dead
 from worker.backoff import delays
+from worker.caution import Verdict
 from worker.dialects import DIALECTS
 from worker.door.forwarding import forward
 from worker.door.translating import Foreign
 from worker.envelope import writing
-from worker.envelope.reading import KILLER, Reading
-from worker.envelope.replies import address_of, error_reply
+from worker.envelope.replies import error_reply
 from worker.store.faults import PassingFault
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.caution import Caution
     from worker.door.bindings import Bindings
     from worker.door.translating import Translator
-    from worker.envelope.reading import Reader
+    from worker.envelope.reading import Reader, Reading
     from worker.observe.metrics import Metrics
     from worker.observe.status import Status
 
@@ -129,11 +129,11 @@ class Door:
 
     async def _try_alone(self, delivery: Delivery) -> None:
         """Send one message on with nothing else in hand; one that is condemned is not read."""
-        async with self._caution.alone(delivery) as is_condemned:
-            if is_condemned:
-                messages = [self._condemned(delivery)]
-            else:
+        async with self._caution.alone(delivery) as verdict:
+            if verdict is Verdict.TRIED:
                 messages = await self._read([delivery])
+            else:
+                messages = [self._condemned(delivery, verdict)]
             stuck = await self._look_up(messages)
             if not stuck:
                 self._translate(messages)
@@ -156,10 +156,11 @@ class Door:
             for delivery in deliveries
         ]
 
-    def _condemned(self, delivery: Delivery) -> Message:
+    def _condemned(self, delivery: Delivery, verdict: Verdict) -> Message:
+        """Return a message over which workers have died; its body is not looked at."""
         if delivery.type in DIALECTS:
-            return self._translator.condemned(delivery)
-        return Reading(delivery, address_of(delivery, self._user), letter=KILLER)
+            return self._translator.condemned(delivery, are_ids_read=verdict is not Verdict.UNREAD)
+        return self._reader.unread(delivery)
 
     async def _look_up(self, messages: Sequence[Message]) -> Foreign | None:
         """Look up what the dialects need, however long Postgres is away.

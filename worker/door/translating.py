@@ -3,7 +3,9 @@
 A message goes through three steps. It is read as far as whose request it is (`read`), the member
 behind an identifier and the programme are looked up (`look_up`), and it is put into the words of
 the contract (`translate`). What its dialect finds wrong with it travels along and becomes a stored
-rejection in the lane. Only what cannot be tied to a member and a request becomes a dead letter.
+rejection in the lane. What is wrong with the message as such makes it a dead letter; where its
+headers tell whose request it is all the same, its refusal goes on beside the letter, and the lane
+answers. Only what cannot be tied to a member and a request is answered here.
 
 Identifiers, account numbers above all, go no further than this: not into what is sent on, not into
 the books, and into no log.
@@ -47,14 +49,16 @@ _PASSED_ON: Final = frozenset({names.TRACEPARENT_HEADER, names.ORIGINAL_USER_ID_
 class Foreign:
     """A message in a vendor's dialect on its way to the contract's words.
 
-    `letter` says why it became a dead letter instead. `member_id` and `program` are known once they
-    have been looked up, `forward` is set once the message is translated.
+    `letter` says why it becomes a dead letter. `is_unread` tells that its body could not be read,
+    or must not be. `member_id` and `program` are known once they have been looked up; `forward` is
+    set once the message is translated, or refused for its letter's reason.
     """
 
     delivery: Delivery
     dialect: Dialect
     inbound: Inbound | None = None
     letter: Letter | None = None
+    is_unread: bool = False
     member_id: str | None = None
     program: Program | None = None
     forward: Publication | None = None
@@ -94,8 +98,8 @@ class Translator:
         if any(map(_is_encrypted, messages, documents)):
             documents = await asyncio.to_thread(self._open_all, messages, documents)
         for message, document in zip(messages, documents, strict=True):
-            if message.letter is None:
-                _read(message, document)
+            message.is_unread = message.letter is not None and document is None
+            _read(message, document)
         return messages
 
     async def look_up(self, messages: Sequence[Foreign]) -> Foreign | None:
@@ -104,7 +108,7 @@ class Translator:
         Returns the first message whose member cannot be looked for because the settings have no
         key; then there is nothing but to wait. Raises PassingFault.
         """
-        readable = [(m, m.inbound) for m in messages if m.letter is None and m.inbound is not None]
+        readable = [(m, m.inbound) for m in messages if m.inbound is not None]
         named = [(m, inbound) for m, inbound in readable if inbound.identifier is not None]
         # Where none was ever stored, as without a key none can be, this one is nobody's.
         if named and self._identifier_key is None and await self._directory.has_identifiers():
@@ -120,7 +124,7 @@ class Translator:
                 message.member_id = None if one is None else members.get(one)
         for message, _ in named:
             if message.member_id is None:
-                message.letter = Letter(
+                message.letter = message.letter or Letter(
                     errors.MEMBER_NOT_FOUND, "the identifier belongs to no member"
                 )
         return None
@@ -128,44 +132,53 @@ class Translator:
     def translate(self, message: Foreign) -> None:
         """Put a message that has been looked up into the words of the contract."""
         inbound = message.inbound
-        if message.letter is not None or inbound is None:
+        if inbound is None or message.member_id is None:
             return
         ids = identity(
             {"program_id": inbound.program_id, "member_id": message.member_id}, inbound.request_id
         )
         if isinstance(ids, Unreadable):
-            message.letter = Letter(ids.key, ids.message)
+            message.letter = message.letter or Letter(ids.key, ids.message)
         else:
             message.forward = self._forward(message, inbound, ids)
 
     def onward(self, message: Foreign) -> list[Publication]:
-        """Return what is to be published for a message: its forward, or its letter with a reply."""
-        if message.forward is not None:
-            return [message.forward]
-        assert message.letter is not None, "what is not sent on becomes a dead letter"
-        letter = writing.dead_letter(message.delivery, message.letter, self._prefix, self._user)
-        if not message.delivery.reply_to:
-            return [letter]
-        context = message.inbound.context if message.inbound else _unread(message)
-        address = replace(
-            replies.address_of(message.delivery, self._user),
-            dialect={**context, "name": message.dialect.name},
-        )
-        return [replies.error_reply(address, message.letter, self._keyring), letter]
+        """Return what is to be published for a message.
 
-    def condemned(self, delivery: Delivery) -> Foreign:
-        """Return a message over which workers have died, as a dead letter, unread."""
-        return Foreign(delivery, DIALECTS[str(delivery.type)], letter=KILLER)
+        Its forward, and a letter where it has one; an error reply goes before a letter alone, since
+        what is sent on is answered by its lane.
+        """
+        delivery, letter = message.delivery, message.letter
+        publications = []
+        if message.forward is not None:
+            publications.append(message.forward)
+        elif letter is not None and delivery.reply_to:
+            context = message.inbound.context if message.inbound else _unread(message)
+            address = replace(
+                replies.address_of(delivery, self._user),
+                dialect={**context, "name": message.dialect.name},
+            )
+            publications.append(replies.error_reply(address, letter, self._keyring))
+        if letter is not None:
+            publications.append(writing.dead_letter(delivery, letter, self._prefix, self._user))
+        assert publications, "what is not sent on becomes a dead letter"
+        return publications
+
+    def condemned(self, delivery: Delivery, *, are_ids_read: bool) -> Foreign:
+        """Return a message over which workers have died, its body unread.
+
+        Whose request it is, the headers may tell; they are looked at where `are_ids_read`.
+        """
+        dialect = DIALECTS[str(delivery.type)]
+        message = Foreign(delivery, dialect, letter=KILLER, is_unread=True)
+        if are_ids_read:
+            _read(message, None)
+        return message
 
     def _document(self, message: Foreign) -> object:
-        """Parse a body, or say in a letter why it cannot be."""
-        message.letter = self._reader.unusable(message.delivery, {message.dialect.name})
-        if message.letter is None:
-            try:
-                return read_json(message.delivery.body)
-            except Unreadable as error:
-                message.letter = Letter(error.key, error.message)
-        return None
+        """Parse a body, and say in a letter what is wrong with the message as such."""
+        document, message.letter = self._reader.parse(message.delivery, {message.dialect.name})
+        return document
 
     def _open_all(self, messages: Sequence[Foreign], documents: Sequence[object]) -> list[object]:
         return [
@@ -178,9 +191,9 @@ class Translator:
         try:
             return read_json(self._keyring.decrypt(document))
         except jwe.DecryptionFailed as error:
-            message.letter = Letter(errors.DECRYPTION_FAILED, str(error))
+            message.letter = message.letter or Letter(errors.DECRYPTION_FAILED, str(error))
         except Unreadable as error:
-            message.letter = Letter(error.key, error.message)
+            message.letter = message.letter or Letter(error.key, error.message)
         return None
 
     def _asked(self, inbound: Inbound) -> Asked | None:
@@ -198,17 +211,16 @@ class Translator:
         """Return the canonical request that goes on to the lane."""
         context, refusal = inbound.context, None
         kid = context.get(REPLY_KID)
+        if kid is not None and not self._keyring.can_encrypt_for(kid):
+            context = {}
         try:
-            if kid is not None and not self._keyring.can_encrypt_for(kid):
-                context = {}
-                raise _refused(f"header {REPLY_KID}", "must name a key that is known here")
-            body = _body(ids, message.dialect.translate(inbound, message.program))
+            body = _body(ids, _fields(message, inbound, is_answerable=context is inbound.context))
         except Refused as refused:
             refusal, body = refused.rejection, _body(ids, {})
         passed_on = writing.passed_on_headers(message.delivery, self._user)
         headers = {name: value for name, value in passed_on.items() if name in _PASSED_ON}
         headers[names.DIALECT_HEADER] = _context(message.dialect, context)
-        headers[names.CONTENT_DIGEST_HEADER] = sha256(inbound.content).hexdigest()
+        headers |= _digests(message, inbound)
         if refusal is not None:
             told = {"key": refusal.key, "message": refusal.message, "details": refusal.details}
             headers[names.REFUSAL_HEADER] = write_json(told).decode()
@@ -225,13 +237,23 @@ class Translator:
 
 
 def _read(message: Foreign, document: object) -> None:
+    """Find out whose request it is; what was found wrong before remains the letter's reason."""
     delivery = message.delivery
     try:
         message.inbound = message.dialect.read(document, delivery.headers, delivery.message_id)
     except Undeliverable as fault:
-        message.letter = Letter(fault.key, fault.message, fault.details)
+        message.letter = message.letter or Letter(fault.key, fault.message, fault.details)
     else:
         message.member_id = message.inbound.member_id
+
+
+def _fields(message: Foreign, inbound: Inbound, *, is_answerable: bool) -> dict[str, Any]:
+    """Return the canonical fields. Raises Refused, for what is wrong with the message first."""
+    if message.letter is not None:
+        raise Refused(Rejection(message.letter.key, f"{message.letter.message}."))
+    if not is_answerable:
+        raise _refused(f"header {REPLY_KID}", "must name a key that is known here")
+    return message.dialect.translate(inbound, message.program)
 
 
 def _is_encrypted(message: Foreign, document: object) -> bool:
@@ -240,6 +262,19 @@ def _is_encrypted(message: Foreign, document: object) -> bool:
         and isinstance(document, dict)
         and jwe.FIELD in document
     )
+
+
+def _digests(message: Foreign, inbound: Inbound) -> dict[str, object]:
+    """Return the headers by which the lane finds the same message again, also read or unread.
+
+    Nothing is made of a whole body in which an account number stands: it could be guessed.
+    """
+    digests: dict[str, object] = {}
+    if not message.is_unread:
+        digests[names.CONTENT_DIGEST_HEADER] = sha256(inbound.content).hexdigest()
+    if message.dialect.name != Mastercard.name:
+        digests[names.BODY_DIGEST_HEADER] = sha256(message.delivery.body).hexdigest()
+    return digests
 
 
 def _context(dialect: Dialect, context: Mapping[str, str]) -> str:

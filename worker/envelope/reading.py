@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -17,6 +16,7 @@ from schemas.request import AdjustmentRequest, canonical
 from schemas.topology import bucket_key, bucket_of
 from worker.domain.member import Arrival
 from worker.domain.outcome import Rejection
+from worker.envelope import heeding
 from worker.envelope.replies import Address, address_of
 from worker.store.keys import RequestKey
 
@@ -36,7 +36,6 @@ _UNREAD_BYTES: Final = 16 * 1024 * 1024
 _OF_THE_BODY: Final = b"\x00"
 _OF_THE_REQUEST: Final = b"\x01"
 _OF_THE_VENDORS_MESSAGE: Final = b"\x02"
-_DIGEST_LENGTH: Final = 2 * sha256().digest_size
 
 _STREAM_BYTES_MAX: Final = 64
 
@@ -65,7 +64,8 @@ class Reading:
     `key` is None where its programme, member and request ids cannot be read: then there is a
     `letter`. With a key there is either a `request`, or a `refusal` that will be stored as the
     request's outcome; a `letter` beside it says that the message is dead-lettered as well.
-    `ordinal`, `publisher` and `is_trusted` are what `Arrival` says of them.
+    `ordinal`, `publisher` and `is_trusted` are what `Arrival` says of them. `body_fingerprint` is
+    that of the vendor's body of which the door made the message, where the door tells it.
     """
 
     delivery: Delivery
@@ -75,6 +75,7 @@ class Reading:
     refusal: Rejection | None = None
     letter: Letter | None = None
     fingerprint: bytes = b""
+    body_fingerprint: bytes = b""
     ordinal: tuple[str, int] | None = None
     publisher: str | None = None
     is_trusted: bool = False
@@ -98,11 +99,14 @@ class Reading:
         """Tell whether a stored fingerprint is that of this request's content.
 
         One that had to be made of the body says nothing about other spellings of the request. What
-        killed workers is not read again, so whatever is stored under its id is its own.
+        killed workers, here or at the door, is not read again, so whatever is stored under its id
+        is its own.
         """
-        if self.letter is not None and self.letter.key == errors.KILLED_THE_WORKER:
+        if self.refusal is not None and self.refusal.key == errors.KILLED_THE_WORKER:
             return True
-        return fingerprint == self.fingerprint or fingerprint == _of_the_body(self.delivery.body)
+        return fingerprint == self.fingerprint or fingerprint == (
+            self.body_fingerprint or _of_the_body(self.delivery.body)
+        )
 
 
 class Reader:
@@ -119,20 +123,11 @@ class Reader:
     def identify(self, delivery: Delivery) -> tuple[Reading, object]:
         """Read as far as the ids; return the reading and the parsed document, None without ids.
 
-        A letter beside the ids says what is wrong with the message as such. The ids are looked for
-        all the same, unless the body is far too large: where they can be read, its refusal will be
+        A letter beside the ids says what is wrong with the message as such: its refusal will be
         stored.
         """
-        reading = Reading(
-            delivery, address_of(delivery, self._user), letter=self.unusable(delivery)
-        )
-        if len(delivery.body) > self._ids_bytes_max:
-            return reading, None
-        try:
-            document = read_json(delivery.body)
-        except Unreadable as error:
-            reading.letter = reading.letter or Letter(error.key, error.message)
-            return reading, None
+        document, letter = self.parse(delivery)
+        reading = Reading(delivery, address_of(delivery, self._user), letter=letter)
         ids = identity(document, delivery.message_id or None)
         if isinstance(ids, Unreadable):
             reading.letter = reading.letter or Letter(ids.key, ids.message)
@@ -173,10 +168,29 @@ class Reader:
             reading.refusal = Rejection(reading.letter.key, f"{reading.letter.message}.")
         return reading
 
-    def unusable(
+    def unread(self, delivery: Delivery) -> Reading:
+        """Return a message over which workers died, without a look at its body."""
+        return Reading(delivery, address_of(delivery, self._user), letter=KILLER)
+
+    def parse(
         self, delivery: Delivery, types: Collection[str | None] = _REQUEST_TYPES
-    ) -> Letter | None:
-        """Tell what is wrong with a message of one of these types before its body is looked at."""
+    ) -> tuple[object, Letter | None]:
+        """Parse the body of a message of one of these types, and say what is wrong with it.
+
+        The document is None where the body cannot be parsed, the letter where nothing is wrong. It
+        is parsed whatever else is wrong, since it may tell whose request it is, unless it is far
+        too large.
+        """
+        letter, document = self._unusable(delivery, types), None
+        if len(delivery.body) <= self._ids_bytes_max:
+            try:
+                document = read_json(delivery.body)
+            except Unreadable as error:
+                letter = letter or Letter(error.key, error.message)
+        return document, letter
+
+    def _unusable(self, delivery: Delivery, types: Collection[str | None]) -> Letter | None:
+        """Tell what is wrong with a message before its body is looked at."""
         content_type = delivery.content_type
         if content_type not in _SUPPORTED_CONTENT_TYPES:
             media_type = str(content_type).partition(";")[0].strip().lower()
@@ -270,17 +284,13 @@ def _ordinal(document: object) -> tuple[str, int] | None:
 
 def _heed_the_door(reading: Reading) -> None:
     """Take over what the door says of a vendor's message that it made the request of."""
-    headers = reading.delivery.headers
-    digest = headers.get(names.CONTENT_DIGEST_HEADER)
-    if isinstance(digest, str) and len(digest) == _DIGEST_LENGTH:
-        with suppress(ValueError):
-            reading.fingerprint = _OF_THE_VENDORS_MESSAGE + bytes.fromhex(digest)
-    refusal = headers.get(names.REFUSAL_HEADER)
-    if isinstance(refusal, str):
-        with suppress(Unreadable, KeyError, TypeError):
-            found = cast("dict[str, Any]", read_json(refusal.encode("utf-8", "surrogateescape")))
-            if found["key"] in errors.ERRORS:
-                reading.refusal = Rejection(found["key"], found["message"], found["details"])
+    said = heeding.said(reading.delivery.headers)
+    if said.body_digest is not None:
+        reading.fingerprint = _OF_THE_VENDORS_MESSAGE + said.body_digest
+        reading.body_fingerprint = reading.fingerprint
+    if said.content_digest is not None:
+        reading.fingerprint = _OF_THE_VENDORS_MESSAGE + said.content_digest
+    reading.refusal = said.refusal or reading.refusal
 
 
 def _of_the_body(body: bytes) -> bytes:

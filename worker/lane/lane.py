@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from worker.caution import Verdict
 from worker.envelope import writing
 
 if TYPE_CHECKING:
@@ -104,8 +105,12 @@ class Lane:
             await self._caution.leave()
 
     async def _try_alone(self, delivery: Delivery) -> None:
-        async with self._caution.alone(delivery) as is_condemned:
-            reading = self._reader.read(delivery, self._owns_bucket, is_condemned=is_condemned)
+        async with self._caution.alone(delivery) as verdict:
+            if verdict is Verdict.UNREAD:
+                reading = self._reader.unread(delivery)
+            else:
+                is_condemned = verdict is Verdict.CONDEMNED
+                reading = self._reader.read(delivery, self._owns_bucket, is_condemned=is_condemned)
             started = time.perf_counter()
             applied = await self._holder.apply([reading])
             await self._finish([reading], applied, time.perf_counter() - started)

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from schemas.topology import bucket_key
-from tests.brokers import session_at
 from tests.crew import Crew
 from tests.inside import request, settings_of, user_of
 from tests.integration.door.forwarding import BODY_BYTES_MAX, Forwarding
 from tests.proxy import Proxy
 from tests.waiting import until
-from worker.caution import _digest
 from worker.dialects import DIALECTS
 from worker.identifiers import fingerprint
 from worker.store.pool import close_pool, open_pool
-from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -81,9 +78,8 @@ async def test_a_vendors_message_goes_on_as_a_canonical_request(
     properties = vendors(
         CAPILLARY, {"user-id": "7", "source": "INSTORE", "traceparent": "00-aa-bb-01"}
     )
-    (message,) = await forwarding.forwarded(
-        json.dumps(DEDUCTION).encode(), **properties, correlation_id="c-1", priority=3
-    )
+    body = json.dumps(DEDUCTION).encode()
+    (message,) = await forwarding.forwarded(body, **properties, correlation_id="c-1", priority=3)
     assert body_of(message) == {
         "request_id": "r-1",
         "program_id": "default",
@@ -106,6 +102,7 @@ async def test_a_vendors_message_goes_on_as_a_canonical_request(
         "traceparent": "00-aa-bb-01",
         "x-original-user-id": "",
         "x-content-digest": sha256(inbound.content).hexdigest(),
+        "x-body-digest": sha256(body).hexdigest(),
     }
 
 
@@ -260,10 +257,10 @@ async def test_without_a_key_a_request_by_identifier_waits_and_the_worker_says_s
 @pytest.mark.parametrize(
     ("body", "properties", "key"),
     [
-        (b"{", {}, "malformed_json"),
-        (b"\xff", {}, "not_utf8"),
-        (b"[" + b" " * BODY_BYTES_MAX + b"]", {}, "too_large"),
-        (b"{}", {"content_type": "text/plain"}, "unsupported_content_type"),
+        (b"{", {"headers": {}}, "malformed_json"),
+        (b"\xff", {"headers": {}}, "not_utf8"),
+        (b"[" + b" " * BODY_BYTES_MAX + b"]", {"headers": {}}, "too_large"),
+        (b"{}", {"headers": {}, "content_type": "text/plain"}, "unsupported_content_type"),
         (b"{}", {"message_id": "x" * 129}, "invalid_payload"),
         (b"{}", {"headers": {}}, "missing_member_id"),
         (b"{}", {"headers": {"member-id": "m", "program-id": "no id"}}, "invalid_payload"),
@@ -294,12 +291,12 @@ async def test_what_cannot_be_tied_to_a_request_is_set_aside_and_answered_in_its
 async def test_a_vendors_message_without_an_address_gets_no_reply(
     crew: Crew, forwarding: Forwarding
 ) -> None:
-    await forwarding.forwarded(b"{", count=0, **vendors(BEANS), reply_to=None)
+    await forwarding.forwarded(b"{", count=0, **vendors(BEANS, {}), reply_to=None)
     await crew.taken(crew.name("dead"), 1)
     assert await crew.depth(crew.replies) == 0
 
 
-@pytest.mark.parametrize("name", ["x-dialect", "x-content-digest", "x-refusal"])
+@pytest.mark.parametrize("name", ["x-dialect", "x-content-digest", "x-body-digest", "x-refusal"])
 @pytest.mark.parametrize("message_type", ["adjustment.request.v1", BEANS])
 async def test_nobody_but_the_door_can_say_what_a_dialect_made_of_a_message(
     forwarding: Forwarding, name: str, message_type: str
@@ -330,27 +327,6 @@ async def test_a_lone_surrogate_is_refused_and_breaks_nothing(forwarding: Forwar
     body = json.dumps({**DEDUCTION, "reasonOfReturn": "\ud800"}).encode()
     (message,) = await forwarding.forwarded(body, **vendors(CAPILLARY))
     assert json.loads(message.headers["x-refusal"])["key"] == "invalid_payload"
-
-
-async def test_a_vendors_message_that_kills_workers_is_set_aside_in_its_dialect(
-    crew: Crew, pool: Pool, forwarding: Forwarding
-) -> None:
-    body = json.dumps({"type": "credit", "points": 1}).encode()
-    await crew.send(body, routing_key="x", **vendors(BEANS))
-    door = crew.name("door")
-    await crew.return_often(door, 5)
-    session = await session_at(crew.amqp_url, "looking")
-    intake = await session.intake(door, prefetch=1)
-    (delivery,) = await intake.take(1)
-    await session.close()
-    for _ in range(3):
-        await Suspects(pool).try_(door, _digest(delivery))
-    async with forwarding.open(1) as intake:
-        await until(lambda: intake.in_hand == 0, what="the door is done")
-    (letter,) = await crew.taken(crew.name("dead"), 1)
-    assert letter.headers["x-error-key"] == "killed_the_worker"
-    (reply,) = await crew.taken(crew.replies, 1)
-    assert reply.properties.message_type == BEANS
 
 
 async def test_while_postgres_is_away_the_door_waits_says_so_and_keeps_the_order(

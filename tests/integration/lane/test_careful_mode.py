@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from schemas.reading import read_json
 from schemas.topology import bucket_key
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import Desk, Gate, delivered, request, waiting
@@ -21,6 +22,7 @@ from tests.workers import WorkerProcess
 from worker.broker import Delivery
 from worker.caution import Caution, _digest
 from worker.domain import decide
+from worker.envelope import reading
 from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -316,6 +318,38 @@ async def test_a_bug_over_a_message_is_a_death_like_others(
         async with crew.running():
             (event,) = await crew.taken(crew.events, 1)
     assert data_of(event)["error"]["key"] == "killed_the_worker"
+    assert await marks(owner) == 0
+
+
+async def test_what_kills_while_its_ids_are_read_is_set_aside_unread_after_as_many_deaths(
+    crew: Crew, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a body that kills whoever parses it would end one worker after the other for ever."""
+    killer = json.dumps(request("bad", 1, LEFT)).encode()
+
+    def dies_of_it(body: bytes) -> object:
+        if body == killer:
+            raise KeyError("as the test wants it")
+        return read_json(body)
+
+    await crew.send(killer, routing_key=bucket_key(LEFT))
+    await crew.send(request("behind", 1, LEFT))
+    await crew.return_often(lane_queue(crew, 0), DELIVERIES_MIN)
+    monkeypatch.setattr(reading, "read_json", dies_of_it)
+    for deaths in range(1, 1 + 2 * DEATHS_MAX):
+        with pytest.raises(KeyError):
+            async with crew.running():
+                await until(crew.sessions[-1].lost.done, what="the worker's end")
+        assert await owner.fetchval("SELECT tries FROM points.suspects") == deaths
+    async with crew.running():
+        assert ids_of(await crew.taken(crew.events, 1)) == ["behind"]
+        (letter,) = await crew.taken(crew.name("dead"), 1)
+        replies = await crew.taken(crew.replies, 2)
+    assert letter.headers["x-error-key"] == "killed_the_worker"
+    assert letter.body == killer
+    assert replies[0].properties.message_type == "adjustment.error.v1"
+    assert json.loads(replies[0].body)["error"]["key"] == "killed_the_worker"
+    assert await owner.fetchval("SELECT count(*) FROM points.journal") == 1
     assert await marks(owner) == 0
 
 

@@ -244,9 +244,32 @@ def test_what_the_door_says_of_a_vendors_message_is_believed_of_the_worker_alone
         assert theirs.refusal.key == "invalid_payload"
 
 
+def test_a_vendors_message_is_recognised_by_what_was_asked_or_by_its_very_body() -> None:
+    """The door may have been able to read it one time and not the other."""
+    of_the_body = b"\x02" + bytes.fromhex("cd" * 32)
+    told: dict[str, object] = {"x-body-digest": "cd" * 32, "x-refusal": REFUSAL}
+    unread = read(IDS, user_id="worker", headers=told)
+    assert unread.fingerprint == of_the_body
+    whole = read(IDS, user_id="worker", headers={**told, "x-content-digest": DIGEST})
+    assert whole.fingerprint == b"\x02" + bytes.fromhex(DIGEST)
+    assert whole.has_fingerprint(of_the_body)
+    assert whole.has_fingerprint(whole.fingerprint)
+    assert not unread.has_fingerprint(whole.fingerprint)
+    theirs = read(IDS, user_id="till", headers=told)
+    assert not theirs.has_fingerprint(of_the_body)
+
+
+def test_what_killed_workers_at_the_door_takes_whatever_is_stored_for_its_own() -> None:
+    refusal = REFUSAL.replace("zero_points", "killed_the_worker")
+    headers = {"x-body-digest": DIGEST, "x-refusal": refusal}
+    assert read(IDS, user_id="worker", headers=headers).has_fingerprint(b"whatever was stored")
+    assert not read(IDS, user_id="till", headers=headers).has_fingerprint(b"whatever was stored")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
+        {"x-body-digest": "ab", "x-refusal": "no JSON"},
         {"x-content-digest": "ab", "x-refusal": "no JSON"},
         {"x-content-digest": "xy" * 32, "x-refusal": '{"key": "unheard of"}'},
         {"x-content-digest": 7, "x-refusal": "[]"},
