@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from worker.dialects.jwe import Keyring
     from worker.domain.program import Program
     from worker.envelope.reading import Reading
+    from worker.envelope.replies import Address
     from worker.lane.settling import Story
     from worker.store.entry import Entry
     from worker.store.keys import RequestKey
@@ -174,6 +175,8 @@ class Applier:
         applied: Applied,
     ) -> None:
         """Add the events of a story in their order, each outcome's reply right behind its event."""
+        if not story.entries:
+            self._reply(story.own, reading.address, programs, applied)
         for entry in story.entries:
             address, is_answer = reading.address, entry is story.own
             if entry.subject is not None and entry.subject in story.released:
@@ -182,13 +185,21 @@ class Applier:
             if entry.event_type is not None:
                 event = writing.event(entry, self._prefix, address.traceparent)
                 applied.publications.append(event)
-            if is_answer and address.reply_to:
-                program = programs.get(entry.program_id)
-                try:
-                    answer = replies.reply(entry.outcome, address, program, self._keyring)
-                except UnknownKid as fault:
-                    # The key was there when the request came in.
-                    _log.error("reply_given_up", reason=str(fault))
-                    applied.replies_given_up += 1
-                else:
-                    applied.publications.append(answer)
+            if is_answer:
+                self._reply(entry, address, programs, applied)
+
+    def _reply(
+        self, entry: Entry, address: Address, programs: Mapping[str, Program], applied: Applied
+    ) -> None:
+        """Add the answer to whoever waits for it, if anybody does."""
+        if not address.reply_to:
+            return
+        program = programs.get(entry.program_id)
+        try:
+            answer = replies.reply(entry.outcome, address, program, self._keyring)
+        except UnknownKid as fault:
+            # The key was there when the request came in.
+            _log.error("reply_given_up", reason=str(fault))
+            applied.replies_given_up += 1
+        else:
+            applied.publications.append(answer)

@@ -41,11 +41,16 @@ class Told:
 
 @dataclass(slots=True)
 class Story:
-    """All that one request caused, in order. `released` are by their request ids."""
+    """All that one request caused, in order. `released` are by their request ids.
+
+    The story of a request that had waited has nothing to tell but its own answer. Its events are
+    part of the story of the one that released it, and are owed with that one: when both come
+    again, the one that waited comes first, and would tell of its change before earlier ones.
+    """
 
     fingerprint: bytes
     own: Entry
-    entries: Sequence[Entry]
+    entries: Sequence[Entry] = ()
     released: dict[str, Told] = field(default_factory=dict)
 
 
@@ -88,7 +93,7 @@ class Batch:
             }
             self._stories[key] = Story(own.fingerprint, own, entries, released)
         for key, end in early.ended.items():
-            self._stories[key] = Story(end.fingerprint, end.own, end.entries)
+            self._stories[key] = Story(end.fingerprint, end.own)
 
     def is_new(self, key: RequestKey) -> bool:
         """Tell whether a request has neither been decided nor waits to be."""
@@ -162,8 +167,7 @@ class Batch:
         early_key = key._replace(request_id=arrival.request_id)
         story.released[arrival.request_id] = Told(own.step, arrival.reply)
         self.ended.append(EarlyEnd(early_key, key.request_id, own.step))
-        its = [entry for entry in story.entries if entry.subject == arrival.request_id]
-        self._stories[early_key] = Story(arrival.fingerprint, own, its)
+        self._stories[early_key] = Story(arrival.fingerprint, own)
 
 
 def _early_row(key: RequestKey, waiting: Waiting, body: bytes) -> EarlyRow:

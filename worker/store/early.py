@@ -53,11 +53,10 @@ class Released(NamedTuple):
 
 @dataclass(slots=True)
 class EndedEarly:
-    """A request that once waited: its own stored outcome, and all that came with it, in order."""
+    """A request that once waited, and its own stored outcome."""
 
     fingerprint: bytes
     own: Entry
-    entries: list[Entry] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -80,13 +80,10 @@ async def early(
     wanted = columns([key for key in requests if key.member in members], 3)
     found = Early()
     for row in await connection.fetch(statement("read_ended"), *wanted):
-        request_id, fingerprint, is_own, *entry_columns = row
-        entry = Entry(*entry_columns)
-        request = RequestKey(entry.program_id, entry.member_id, request_id)
-        ended = found.ended.setdefault(request, EndedEarly(fingerprint, entry))
-        if is_own:
-            ended.own = entry
-        ended.entries.append(entry)
+        request_id, fingerprint, *entry_columns = row
+        own = Entry(*entry_columns)
+        request = RequestKey(own.program_id, own.member_id, request_id)
+        found.ended[request] = EndedEarly(fingerprint, own)
     for row in await connection.fetch(statement("read_released"), *wanted):
         cause = RequestKey(row[0], row[1], row[2])
         found.released.setdefault(cause, []).append(Released(*row[3:]))

@@ -1,8 +1,7 @@
--- Of the requests of the batch, those that once waited and have been decided: all that came with
--- each of them, in order. It stands under the request that released them.
+-- Of the requests of the batch, those that once waited and have been decided, with their answers:
+-- each stands under the request that released it.
 SELECT
     early.request_id AS early_id, early.fingerprint AS early_fingerprint,
-    entry.step = early.ended_step AS is_own,
     entry.program_id, entry.member_id, entry.request_id, entry.step, entry.sequence,
     entry.status, entry.event_type, entry.error_key, entry.currency, entry.category,
     entry.points, entry.balance, entry.total, entry.version, entry.fingerprint,
@@ -12,6 +11,4 @@ INNER JOIN points.early_requests AS early USING (program_id, member_id, request_
 INNER JOIN points.journal AS entry
     ON
         early.program_id = entry.program_id AND early.member_id = entry.member_id
-        AND early.ended_by = entry.request_id
-WHERE entry.subject = early.request_id
-ORDER BY entry.program_id, entry.member_id, entry.request_id, entry.step
+        AND early.ended_by = entry.request_id AND early.ended_step = entry.step
