@@ -8,7 +8,7 @@ waited for it come after it. An operation has a module of its own and one line i
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
@@ -63,9 +63,9 @@ def decide(
     """
     request = arrival.request
     if request is not None and request.dry_run:
-        return _rehearse(program, member, arrival, now)
+        return _rehearse(program, member, arrival, now, parking)
     decision = Decision()
-    sitting = _Sitting(program, member, now, arrival.request_id, decision)
+    sitting = _Sitting(program, member, now, arrival.request_id, decision, parking)
     if arrival.ordinal is None:
         sitting.take(arrival)
     else:
@@ -78,7 +78,7 @@ def decide(
         sitting.take(arrival)
         for waiting in ordinals.released(member, arrival.ordinal[0]):
             decision.ended.append(waiting)
-            sitting.take(waiting.arrival)
+            sitting.take(_unless_erased(member, waiting.arrival))
     if member.is_whole and member.due_at is not None and member.due_at <= now:
         member.settle_due_at()
     return decision
@@ -109,10 +109,13 @@ def conflict(member: Member, arrival: Arrival, now: datetime) -> Decision:
     return Decision([Step(outcome, arrival)], is_stored=False)
 
 
-def _rehearse(program: Program | None, member: Member, arrival: Arrival, now: datetime) -> Decision:
+def _rehearse(
+    program: Program | None, member: Member, arrival: Arrival, now: datetime, parking: Parking
+) -> Decision:
     """Return the outcome that a dry run would have; it bears the figures that would be stored."""
     decision = Decision()
-    _Sitting(program, copy.deepcopy(member), now, arrival.request_id, decision).take(arrival)
+    mirrored = copy.deepcopy(member)
+    _Sitting(program, mirrored, now, arrival.request_id, decision, parking).take(arrival)
     own = decision.own
     own.event_type = None
     if own.status == names.APPLIED:
@@ -129,6 +132,7 @@ class _Sitting:
     now: datetime
     decided_id: str
     decision: Decision
+    parking: Parking
 
     def take(self, arrival: Arrival) -> None:
         """Decide a request, add its steps and use up its number."""
@@ -148,7 +152,9 @@ class _Sitting:
                 step.subject = step.subject or arrival.request_id
         self.decision.steps += steps
         is_missing = rejection is not None and rejection.key == errors.ORDINAL_GAP
-        if arrival.ordinal is not None and turn != "used" and not is_missing:
+        if arrival.ordinal is None or turn == "used" or is_missing:
+            return
+        if turn == "next" or ordinals.has_room(member, arrival.ordinal, self.parking):
             ordinals.use_up(member, arrival.ordinal)
 
     def _carry_out(self, arrival: Arrival) -> list[Step]:
@@ -228,6 +234,13 @@ class _Sitting:
             steps.append(Step(outcome, waiting.arrival, subject=waiting.arrival.request_id))
             self.decision.ended.append(waiting)
         return steps
+
+
+def _unless_erased(member: Member, arrival: Arrival) -> Arrival:
+    """Return a request that waited, refused where its member was erased: its content is gone."""
+    if member.status != "erased":
+        return arrival
+    return replace(arrival, request=None, refusal=checks.MEMBER_ERASED)
 
 
 def _wrong_version(case: Case) -> Rejection | None:

@@ -2,7 +2,8 @@
 
 A request whose number is next is decided at once; one that is early waits for its predecessors,
 up to a time; a number that was used up is taken by nobody else. Numbers are used up by rejections
-as well, so that a faulty request never holds up those after it.
+as well, so that a faulty request never holds up those after it. A stream has room for so many
+numbers beyond gaps; one for which there is none is not used up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ Turn = Literal["next", "early", "used"]
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """How long an early request waits for its predecessors, and how many of a member may."""
+    """How long an early request waits for its predecessors, and how many of a member may.
+
+    No more stretches of numbers that were used up early are remembered of a stream either.
+    """
 
     wait_seconds: float = 3600
     per_member_max: int = 1000
@@ -70,9 +74,11 @@ def out_of_time(waiting: Waiting) -> Rejection:
 
 
 def park(member: Member, arrival: Arrival, now: datetime, parking: Parking) -> Waiting | None:
-    """Let an early request wait; None where too many of the member wait already."""
+    """Let an early request wait; None where too many wait already, or its stream has no room."""
     assert arrival.ordinal is not None, "only a request with a number can be early"
     if len(member.waiting) >= parking.per_member_max:
+        return None
+    if not has_room(member, arrival.ordinal, parking):
         return None
     name, number = arrival.ordinal
     deadline = now + timedelta(seconds=parking.wait_seconds)
@@ -81,6 +87,21 @@ def park(member: Member, arrival: Arrival, now: datetime, parking: Parking) -> W
     member.waiting[arrival.request_id] = waiting
     member.falls_due(deadline)
     return waiting
+
+
+def has_room(member: Member, ordinal: tuple[str, int], parking: Parking) -> bool:
+    """Tell whether an early number could be remembered as used up.
+
+    One beside others that are needs no room. Whatever waits has its room already, for the time
+    when it has waited too long.
+    """
+    name, number = ordinal
+    stream = member.streams.get(name)
+    used = stream.used if stream else []
+    if any(first - 1 <= number <= last + 1 for first, last in used):
+        return True
+    waiting = sum(one.stream == name for one in member.waiting.values())
+    return len(used) + waiting < parking.per_member_max
 
 
 def use_up(member: Member, ordinal: tuple[str, int]) -> None:

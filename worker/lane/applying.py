@@ -118,7 +118,12 @@ class Applier:
             times = {key: max(now, m.last_recorded_at or now) for key, m in members.items()}
             batch = Batch(members, programs, times, self._parking)
             known = await transaction.known(keys)
-            batch.remember(known, await transaction.early(members, keys, early_arrival))
+            streams = {
+                (reading.key.member, reading.ordinal[0])
+                for reading in readings
+                if reading.key is not None and reading.ordinal is not None
+            }
+            batch.remember(known, await transaction.early(members, keys, streams, early_arrival))
             arrivals = [None if reading.key is None else reading.arrival for reading in readings]
             asked = [
                 (reading.key.member, arrival)

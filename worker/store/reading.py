@@ -59,12 +59,19 @@ async def early(
     connection: asyncpg.Connection,
     members: Mapping[MemberKey, Member],
     requests: Collection[RequestKey],
+    named: Collection[tuple[MemberKey, str]],
     arrival_of: ArrivalOf,
     stored: Mapping[MemberKey, Stored],
 ) -> Early:
-    """Read streams and waiting requests into these members, and what has ended of `requests`."""
-    keys = columns(members, 2)
-    for row in await connection.fetch(statement("read_streams"), *keys):
+    """Read waiting requests, their streams and those named; and what has ended of `requests`."""
+    streams = {(*key, stream): None for key, stream in named if key in members}
+    for row in await connection.fetch(statement("read_waiting"), *columns(members, 2)):
+        early_row = EarlyRow(RequestKey(row[0], row[1], row[2]), *row[3:])
+        members[early_row.key.member].waiting[early_row.key.request_id] = Waiting(
+            arrival_of(early_row), early_row.stream, early_row.ordinal, early_row.deadline
+        )
+        streams[*early_row.key.member, early_row.stream] = None
+    for row in await connection.fetch(statement("read_streams"), *columns(streams, 3)):
         key = MemberKey(row[0], row[1])
         stream = Stream(row[2], row[3], [(first, last) for first, last in row[4]])
         members[key].streams[stream.name] = stream
@@ -72,11 +79,6 @@ async def early(
         stored[key].streams = {
             stream.name: (stream.next, list(stream.used)) for stream in member.streams.values()
         }
-    for row in await connection.fetch(statement("read_waiting"), *keys):
-        early_row = EarlyRow(RequestKey(row[0], row[1], row[2]), *row[3:])
-        members[early_row.key.member].waiting[early_row.key.request_id] = Waiting(
-            arrival_of(early_row), early_row.stream, early_row.ordinal, early_row.deadline
-        )
     wanted = columns([key for key in requests if key.member in members], 3)
     found = Early()
     for row in await connection.fetch(statement("read_ended"), *wanted):

@@ -120,10 +120,13 @@ class Transaction:
         self,
         members: Mapping[MemberKey, Member],
         requests: Collection[RequestKey],
+        named: Collection[tuple[MemberKey, str]],
         arrival_of: ArrivalOf,
     ) -> Early:
         """Read the ordinals: streams and waiting requests into the members that have any.
 
+        `named` are the streams that requests of the batch count in; of all others only those are
+        read in which something waits: a member may have had any number of them.
         Returns what the batch's requests have to do with earlier early ones. `arrival_of` makes
         the request of a stored row. Members without streams cost nothing, and if none has any, no
         round trip is made.
@@ -131,7 +134,9 @@ class Transaction:
         having = {key: member for key, member in members.items() if member.has_streams}
         if not having:
             return Early()
-        return await reading.early(self._connection, having, requests, arrival_of, self._stored)
+        return await reading.early(
+            self._connection, having, requests, named, arrival_of, self._stored
+        )
 
     async def known_elsewhere(self, members: Collection[Member]) -> None:
         """Find out of members whether another programme has enrolled them, or they have points."""

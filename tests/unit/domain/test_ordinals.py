@@ -148,9 +148,10 @@ class TestParking:
         self,
     ) -> None:
         desk = Desk()
-        desk.parking = Parking(per_member_max=0)
-        assert told(desk, 0, ordinal=2) == [("r1", "zero_points")]
-        assert told(desk, 1, ordinal=1) == [("r2", None)]
+        desk.parking = Parking(per_member_max=1)
+        desk.decide(1, ordinal=2, ordinal_stream="till")
+        assert told(desk, 0, ordinal=2) == [("r2", "zero_points")]
+        assert told(desk, 1, ordinal=1) == [("r3", None)]
         assert stream(desk).next == 3
 
 
@@ -180,6 +181,49 @@ class TestUsedNumbers:
         desk.member.streams[""] = Stream("", next=3, used=[(5, 10)])
         assert told(desk, 1, ordinal=number) == [("r1", "ordinal_used")]
         assert told(desk, 1, ordinal=11) == []
+
+
+class TestBounds:
+    """What is remembered of a stream has a bound, whatever its publishers count (I6)."""
+
+    def test_no_more_gaps_are_remembered_than_requests_may_wait(self) -> None:
+        desk = Desk()
+        desk.parking = Parking(per_member_max=3)
+        for number in range(3, 40, 2):
+            desk.decide(refusal=REFUSAL, ordinal=number)
+        assert stream(desk) == Stream("", next=1, used=[(3, 3), (5, 5), (7, 7)])
+
+    def test_a_number_beyond_so_many_gaps_is_refused_at_once_and_not_used(self) -> None:
+        desk = Desk()
+        desk.parking = Parking(per_member_max=3)
+        for number in (3, 5, 7):
+            desk.decide(refusal=REFUSAL, ordinal=number)
+        assert told(desk, 1, ordinal=9) == [("r4", "ordinal_gap")]
+        assert told(desk, refusal=REFUSAL, ordinal=9) == [("r5", "invalid_payload")]
+        desk.decide(1, ordinal=1)
+        desk.decide(1, ordinal=2)
+        assert stream(desk) == Stream("", next=4, used=[(5, 5), (7, 7)])
+        assert told(desk, 1, ordinal=9) == []
+
+    def test_what_waits_may_run_out_of_time_within_the_bound(self) -> None:
+        desk = Desk()
+        desk.parking = Parking(per_member_max=3)
+        for number in range(3, 40, 2):
+            desk.decide(1, ordinal=number)
+            desk.now += timedelta(days=1)
+            desk.decide(operation="EXPIRE")
+        assert stream(desk) == Stream("", next=1, used=[(3, 3), (5, 5), (7, 7)])
+
+    def test_a_stream_without_its_first_number_may_go_on_for_ever(self) -> None:
+        desk = Desk()
+        desk.parking = Parking(per_member_max=1)
+        for number in range(2, 40):
+            assert told(desk, 1, ordinal=number) == []
+            desk.now += timedelta(days=1)
+            desk.decide(operation="EXPIRE")
+        assert stream(desk) == Stream("", next=1, used=[(2, 39)])
+        assert told(desk, refusal=REFUSAL, ordinal=40)[0][1] == "invalid_payload"
+        assert stream(desk) == Stream("", next=1, used=[(2, 40)])
 
 
 class TestReleases:
