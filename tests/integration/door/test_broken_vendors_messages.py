@@ -1,0 +1,447 @@
+"""Vendors' messages that are broken as such: stored as refused, answered, and set aside (I5).
+
+Whose request it is stands in the headers of all dialects but Mastercard's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from pydantic import SecretBytes
+
+from schemas.errors import ERRORS
+from schemas.topology import bucket_key
+from tests.brokers import session_at
+from tests.crew import Crew, data_of
+from tests.inside import user_of
+from tests.integration.door.forwarding import BODY_BYTES_MAX, Forwarding
+from tests.proxy import Proxy
+from tests.waiting import until
+from tests.workers import WorkerProcess
+from worker.broker import Delivery
+from worker.caution import _digest
+from worker.dialects.beans import Beans
+from worker.identifiers import fingerprint
+from worker.store.suspects import Suspects
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    import asyncpg
+
+    from tests.traffic import Received
+    from worker.store.pool import Pool
+
+KEY: Final = b"a key of thirty-two bytes or so."
+MEMBER: Final = "member-7"
+MOBILE: Final = "+49 151 0000000"
+ACCOUNT: Final = "5555000011112222"
+BEANS: Final = "beans.balance"
+CAPILLARY: Final = "capillary.negative_points_adjustment"
+MASTERCARD: Final = "mastercard.points_adjustment"
+WLL: Final = "wll.event"
+VOUCHERIFY: Final = "voucherify.balance"
+DEATHS_MAX: Final = 2
+
+WAYS: Final[tuple[tuple[str, dict[str, object]], ...]] = (
+    (BEANS, {"member-id": MEMBER}),
+    (VOUCHERIFY, {"member-id": MEMBER}),
+    (WLL, {"member-id": MEMBER}),
+    (CAPILLARY, {"user-id": MEMBER}),
+    (CAPILLARY, {"identifier-name": "mobile", "identifier-value": MOBILE}),
+)
+"""How each vendor names a member in headers."""
+
+BODIES: Final[dict[str, dict[str, object]]] = {
+    BEANS: {"type": "credit", "points": 20},
+    VOUCHERIFY: {"points": 20},
+    WLL: {"eventType": "BOUGHT", "payload": {"points": 20}},
+    CAPILLARY: {"pointsToBeAdjusted": "20"},
+    MASTERCARD: {
+        "bankAccountNumber": ACCOUNT,
+        "pointsToAdjust": 20,
+        "adjustmentTypeCode": "CR",
+        "adjustmentReason": "a reason",
+        "adjustedBy": "somebody",
+    },
+}
+"""A sound body of each dialect."""
+
+
+@pytest.fixture
+async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
+    settings = {
+        "identifier_key": SecretBytes(KEY),
+        "body_bytes_max": BODY_BYTES_MAX,
+        "suspect_deliveries_min": 1,
+        "suspect_deaths_max": DEATHS_MAX,
+    }
+    async with Crew(amqp_url, database_url, prefix, **settings) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+async def identified(owner: asyncpg.Connection) -> None:
+    """Let the identifiers of the tests be the member's."""
+    rows = [("mobile", MOBILE), ("bankAccountNumber", ACCOUNT)]
+    await owner.executemany(
+        "INSERT INTO points.identifiers VALUES ('default', $1, $2, $3)",
+        [(name, fingerprint(KEY, name, value), MEMBER) for name, value in rows],
+    )
+
+
+def sent_as(
+    message_type: str, headers: Mapping[str, object], request_id: str, **properties: Any
+) -> dict[str, Any]:
+    """Return the properties of a vendor's message."""
+    given = {"message_type": message_type, "message_id": request_id, "headers": dict(headers)}
+    return {"routing_key": "x", **given, **properties}
+
+
+def key_of(reply: Received) -> str:
+    """Return the key that a reply tells in its vendor's words, one of its code at Capillary."""
+    document: dict[str, Any] = json.loads(reply.body)
+    match reply.properties.message_type:
+        case "voucherify.balance":
+            return str(document["key"])
+        case "capillary.negative_points_adjustment":
+            (error,) = document["errors"]
+            assert error["status"] is False
+            return next(key for key, code in ERRORS.items() if error["code"] == code)
+        case "mastercard.points_adjustment":
+            (error,) = document["Errors"]["Error"]
+            return str(error["ReasonCode"])
+        case "beans.balance":
+            assert document["status"] == "refused"
+    return str(document["error"]["key"])
+
+
+async def acknowledged(crew: Crew) -> None:
+    await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
+
+
+async def journal(owner: asyncpg.Connection) -> list[tuple[str, str, str, str]]:
+    """Return whose requests the journal tells of, and why they were refused, in order."""
+    rows = await owner.fetch(
+        "SELECT program_id, member_id, request_id, error_key FROM points.journal ORDER BY sequence"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def condemn(
+    crew: Crew, pool: Pool, bodies: Mapping[str, bytes], deaths: int = DEATHS_MAX
+) -> None:
+    """Let messages at the door, by their ids, look as if so many workers had died over each."""
+    door = crew.name("door")
+    await crew.return_often(door, 1)
+    for request_id, body in bodies.items():
+        for _ in range(deaths):
+            delivery = Delivery(1, body, "", "", door, message_id=request_id)
+            await Suspects(pool).try_(door, _digest(delivery))
+
+
+BROKEN: Final[list[tuple[bytes, dict[str, Any], str]]] = [
+    (b'{"points": 20,', {}, "malformed_json"),
+    (b'{"points": "\xff"}', {}, "not_utf8"),
+    (b"{}".ljust(BODY_BYTES_MAX + 1), {}, "too_large"),
+    (b"x" * (17 * BODY_BYTES_MAX), {}, "too_large"),
+    (b"<points/>", {"content_type": "text/xml"}, "unsupported_content_type"),
+    (b"{}", {"content_type": "text/plain"}, "unsupported_content_type"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "properties", "key"),
+    BROKEN,
+    ids=["json", "utf8", "large", "far_too_large", "xml", "content_type"],
+)
+async def test_a_broken_message_is_stored_as_refused_answered_and_set_aside(
+    crew: Crew, owner: asyncpg.Connection, body: bytes, properties: dict[str, Any], key: str
+) -> None:
+    for number, (message_type, headers) in enumerate(WAYS):
+        await crew.send(body, **sent_as(message_type, headers, f"r{number}", **properties))
+    async with crew.running():
+        events = await crew.taken(crew.events, len(WAYS))
+        replies = await crew.taken(crew.replies, len(WAYS))
+        letters = await crew.taken(crew.name("dead"), len(WAYS))
+        await acknowledged(crew)
+    # All are one member's, and keep their order in its lane.
+    assert await journal(owner) == [("default", MEMBER, f"r{n}", key) for n in range(len(WAYS))]
+    for number, (message_type, headers) in enumerate(WAYS):
+        outcome, reply, letter = data_of(events[number]), replies[number], letters[number]
+        assert (outcome["request_id"], outcome["status"]) == (f"r{number}", "REJECTED")
+        assert outcome["error"]["key"] == key
+        assert reply.properties.message_type == message_type
+        assert reply.properties.correlation_id == f"r{number}"
+        assert ERRORS[key_of(reply)] == ERRORS[key]
+        assert letter.body == body
+        assert letter.headers["x-error-key"] == key
+        assert letter.headers["x-original-queue"] == crew.name("door")
+        assert letter.headers.items() >= headers.items()
+        assert letter.properties.message_type == message_type
+        assert outcome["error"]["message"] == f"{letter.headers['x-error-message']}."
+    assert crew.counted("dead_letters_total", key=key) == len(WAYS)
+
+
+async def test_a_broken_message_that_comes_again_gets_the_stored_answer_and_no_second_outcome(
+    crew: Crew, owner: asyncpg.Connection
+) -> None:
+    sent = sent_as(BEANS, {"member-id": MEMBER}, "r")
+    async with crew.running():
+        for _ in range(2):
+            await crew.send(b"{", **sent)
+        first, again = await crew.taken(crew.replies, 2)
+        await crew.taken(crew.name("dead"), 2)
+        # What is sent instead needs an id of its own.
+        await crew.send(json.dumps(BODIES[BEANS]).encode(), **sent)
+        (mended,) = await crew.taken(crew.replies, 1)
+        await acknowledged(crew)
+    assert again.body == first.body
+    assert key_of(first) == "malformed_json"
+    assert key_of(mended) == "request_id_conflict"
+    assert await journal(owner) == [("default", MEMBER, "r", "malformed_json")]
+    assert await crew.depth(crew.name("dead")) == 0
+
+
+async def test_what_was_asked_counts_wherever_the_body_can_be_read(crew: Crew) -> None:
+    """As with requests by the contract, properties are no part of what is asked."""
+    sent = sent_as(BEANS, {"member-id": MEMBER}, "r")
+    async with crew.running():
+        await crew.send(b'{"points":20,"type":"credit"}', **sent, content_type="text/plain")
+        await crew.send(b'{"type": "credit", "points": "20.0"}', **sent)
+        first, again = await crew.taken(crew.replies, 2)
+    assert key_of(first) == "unsupported_content_type"
+    assert again.body == first.body
+
+
+async def test_a_broken_message_by_an_identifier_of_nobody_is_answered_at_the_door(
+    crew: Crew, owner: asyncpg.Connection
+) -> None:
+    await owner.execute("DELETE FROM points.identifiers")
+    await crew.send(b"{", **sent_as(*WAYS[-1], "r"))
+    async with crew.running():
+        (reply,) = await crew.taken(crew.replies, 1)
+        (letter,) = await crew.taken(crew.name("dead"), 1)
+        await acknowledged(crew)
+    assert reply.properties.message_type == CAPILLARY
+    assert ERRORS[key_of(reply)] == ERRORS["malformed_json"]
+    assert letter.headers["x-error-key"] == "malformed_json"
+    assert await journal(owner) == []
+    assert await owner.fetchval("SELECT count(*) FROM points.resolutions") == 0
+
+
+async def test_a_broken_message_by_identifier_reaches_the_member_whom_the_first_one_reached(
+    crew: Crew, owner: asyncpg.Connection
+) -> None:
+    async with crew.running():
+        await crew.send(b"{", **sent_as(*WAYS[-1], "r"))
+        (first,) = await crew.taken(crew.replies, 1)
+        await owner.execute("UPDATE points.identifiers SET member_id = 'another'")
+        await crew.send(b"{", **sent_as(*WAYS[-1], "r"))
+        (again,) = await crew.taken(crew.replies, 1)
+    assert again.body == first.body
+    assert await journal(owner) == [("default", MEMBER, "r", "malformed_json")]
+
+
+async def test_the_account_number_is_in_the_body_so_one_that_cannot_be_read_is_nobodys(
+    crew: Crew, owner: asyncpg.Connection
+) -> None:
+    """Where it can be read, the refusal is stored, and no digest of the whole body is made."""
+    body = json.dumps(BODIES[MASTERCARD]).encode()
+    async with crew.running():
+        await crew.send(body[:-1], **sent_as(MASTERCARD, {}, "cut off"))
+        (reply,) = await crew.taken(crew.replies, 1)
+        assert key_of(reply) == "malformed_json"
+        await crew.send(body, **sent_as(MASTERCARD, {}, "typed", content_type="text/plain"))
+        (reply,) = await crew.taken(crew.replies, 1)
+        assert key_of(reply) == "unsupported_content_type"
+        letters = await crew.taken(crew.name("dead"), 2)
+        await acknowledged(crew)
+    assert [letter.body for letter in letters] == [body[:-1], body]
+    assert await journal(owner) == [("default", MEMBER, "typed", "unsupported_content_type")]
+    stored = await owner.fetchval("SELECT fingerprint FROM points.journal")
+    assert stored[1:] != sha256(body).digest()
+
+
+async def test_the_letter_and_what_goes_on_are_confirmed_before_a_broken_message_is_acknowledged(
+    crew: Crew, pool: Pool
+) -> None:
+    forwarding = Forwarding(crew, pool, key=KEY)
+    async with Proxy(crew.amqp_url) as proxy:
+        consuming = await session_at(crew.amqp_url, "consuming")
+        publishing = await session_at(proxy.url, "publishing")
+        intake = await consuming.intake(crew.name("door"), prefetch=100)
+        publisher = await publishing.publisher()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(forwarding.door(intake, publisher).run())
+            proxy.hold()
+            await crew.send(b"{", **sent_as(*WAYS[0], "r"))
+
+            async def are_both_there() -> bool:
+                lane = int(bucket_key(MEMBER)[-3:]) % 2
+                queues = (crew.name(f"partition.1.00{lane}"), crew.name("dead"))
+                return [await crew.depth(queue) for queue in queues] == [1, 1]
+
+            await until(are_both_there, what="the request in its lane, and the letter")
+            assert intake.in_hand == 1
+            proxy.release()
+            await until(lambda: intake.in_hand == 0, what="the door is done")
+            intake.stop()
+        await consuming.close()
+        await publishing.close()
+    (message,) = await forwarding.in_lanes(1)
+    ids = {"request_id": "r", "program_id": "default", "member_id": MEMBER}
+    assert json.loads(message.body) == ids
+    assert json.loads(message.headers["x-refusal"])["key"] == "malformed_json"
+    assert message.headers["x-body-digest"] == sha256(b"{").hexdigest()
+    assert "x-content-digest" not in message.headers
+    assert message.properties.user_id == user_of(crew.amqp_url)
+
+
+async def test_a_message_that_kills_at_the_door_is_stored_as_refused_answered_and_set_aside(
+    crew: Crew, pool: Pool, owner: asyncpg.Connection
+) -> None:
+    bodies = {
+        f"r{n}": json.dumps(BODIES[message_type]).encode()
+        for n, (message_type, _) in enumerate(WAYS)
+    }
+    for (request_id, body), (message_type, headers) in zip(bodies.items(), WAYS, strict=True):
+        await crew.send(body, **sent_as(message_type, headers, request_id))
+    await condemn(crew, pool, bodies)
+    async with crew.running():
+        events = await crew.taken(crew.events, len(WAYS))
+        replies = await crew.taken(crew.replies, len(WAYS))
+        letters = await crew.taken(crew.name("dead"), len(WAYS))
+        await acknowledged(crew)
+    assert await owner.fetchval("SELECT count(*) FROM points.suspects") == 0
+    killed = "killed_the_worker"
+    assert await journal(owner) == [("default", MEMBER, name, killed) for name in bodies]
+    assert [data_of(event)["error"]["key"] for event in events] == [killed] * len(WAYS)
+    assert [key_of(reply) for reply in replies] == [killed] * len(WAYS)
+    assert [item.properties.message_type for item in replies] == [name for name, _ in WAYS]
+    assert [letter.headers["x-error-key"] for letter in letters] == [killed] * len(WAYS)
+    assert [letter.body for letter in letters] == list(bodies.values())
+
+
+async def test_what_killed_workers_is_never_applied_later_and_its_repeat_gets_the_stored_answer(
+    crew: Crew, pool: Pool, owner: asyncpg.Connection
+) -> None:
+    body = json.dumps(BODIES[BEANS]).encode()
+    sent = sent_as(*WAYS[0], "r")
+    await crew.send(body, **sent)
+    await condemn(crew, pool, {"r": body})
+    async with crew.running():
+        (first,) = await crew.taken(crew.replies, 1)
+        await crew.send(body, **sent)
+        (again,) = await crew.taken(crew.replies, 1)
+        await crew.send(body.replace(b"20", b"21"), **sent)
+        (other,) = await crew.taken(crew.replies, 1)
+        await acknowledged(crew)
+    assert again.body == first.body
+    assert key_of(first) == "killed_the_worker"
+    assert key_of(other) == "request_id_conflict"
+    assert await owner.fetchval("SELECT count(*) FROM points.wallets") == 0
+
+
+async def test_what_had_gone_on_before_it_killed_keeps_its_true_answer(
+    crew: Crew, pool: Pool, owner: asyncpg.Connection
+) -> None:
+    """The worker died after the broker had taken the request: it is carried out, once."""
+    body = json.dumps(BODIES[BEANS]).encode()
+    sent = sent_as(*WAYS[0], "r")
+    async with crew.running():
+        await crew.send(body, **sent)
+        (first,) = await crew.taken(crew.replies, 1)
+        await acknowledged(crew)
+    await crew.send(body, **sent)
+    await condemn(crew, pool, {"r": body})
+    async with crew.running():
+        (again,) = await crew.taken(crew.replies, 1)
+        (letter,) = await crew.taken(crew.name("dead"), 1)
+        await acknowledged(crew)
+    assert again.body == first.body
+    assert json.loads(first.body)["status"] == "committed"
+    assert letter.headers["x-error-key"] == "killed_the_worker"
+    assert await owner.fetchval("SELECT count(*) FROM points.journal") == 1
+
+
+async def test_what_kills_while_its_headers_are_read_is_set_aside_unread_after_as_many_deaths(
+    crew: Crew, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would end one worker after the other for ever."""
+    read = Beans.read
+
+    def dies_of_it(self: Beans, document: object, headers: Any, message_id: str | None) -> Any:
+        if message_id == "killer":
+            raise KeyError("as the test wants it")
+        return read(self, document, headers, message_id)
+
+    monkeypatch.setattr(Beans, "read", dies_of_it)
+    body = json.dumps(BODIES[BEANS]).encode()
+    for request_id in ("killer", "behind"):
+        await crew.send(body, **sent_as(*WAYS[0], request_id))
+    await crew.return_often(crew.name("door"), 1)
+    for deaths in range(1, 1 + 2 * DEATHS_MAX):
+        with pytest.raises(KeyError):
+            async with crew.running():
+                await until(crew.sessions[-1].lost.done, what="the worker's end")
+        assert await owner.fetchval("SELECT tries FROM points.suspects") == deaths
+    async with crew.running():
+        (letter,) = await crew.taken(crew.name("dead"), 1)
+        replies = await crew.taken(crew.replies, 2)
+        await acknowledged(crew)
+    assert letter.headers["x-error-key"] == "killed_the_worker"
+    assert letter.body == body
+    told = {reply.properties.correlation_id: reply for reply in replies}
+    assert key_of(told["killer"]) == "killed_the_worker"
+    assert json.loads(told["behind"].body)["status"] == "committed"
+    assert await owner.fetchval("SELECT request_id FROM points.journal") == "behind"
+    assert await owner.fetchval("SELECT count(*) FROM points.suspects") == 0
+
+
+async def test_no_line_of_the_log_shows_an_identifier_or_a_body_of_a_broken_message(
+    crew: Crew, pool: Pool, amqp_url: str, database_url: str
+) -> None:
+    secret = b'{"reasonOfReturn": "a very private reason"'
+    killer = json.dumps(BODIES[CAPILLARY]).encode()
+    by_nobody = {"identifier-name": "mobile", "identifier-value": f"{MOBILE}9"}
+    sent = sent_as(*WAYS[-1], "killer")
+    await crew.send(killer, **sent)
+    await condemn(crew, pool, {"killer": killer})
+    await crew.send(secret, **sent_as(*WAYS[-1], "r1"))
+    await crew.send(secret, **sent_as(CAPILLARY, by_nobody, "r2"))
+    await crew.send(secret + b"\xff", **sent_as(*WAYS[-1], "r3"))
+    account = json.dumps(BODIES[MASTERCARD]).encode()
+    await crew.send(account, **sent_as(MASTERCARD, {}, "r4", content_type="text/plain"))
+    await crew.send(account[:-1], **sent_as(MASTERCARD, {}, "r5"))
+    env = {
+        "LOG_LEVEL": "debug",
+        "POINTS_IDENTIFIER_KEY": KEY.decode(),
+        "POINTS_SUSPECT_DELIVERIES_MIN": "1",
+        "POINTS_SUSPECT_DEATHS_MAX": str(DEATHS_MAX),
+    }
+    async with WorkerProcess(
+        amqp_url=amqp_url,
+        database_url=database_url,
+        prefix=crew.prefix,
+        env=env,
+        command=(sys.executable, "-m", "worker", "run"),
+    ) as worker:
+        await worker.ready()
+        await crew.taken(crew.replies, 6)
+        letters = await crew.taken(crew.name("dead"), 6)
+        worker.stop_signal()
+        assert await worker.exited() == 0
+        log = worker.log()
+    assert {letter.headers["x-error-key"] for letter in letters} == {
+        *("killed_the_worker", "malformed_json", "not_utf8", "unsupported_content_type")
+    }
+    assert '"suspect_tried_again"' in log
+    assert '"request"' in log
+    for private in (MOBILE, MOBILE.replace(" ", ""), "0000000", ACCOUNT, "a very private reason"):
+        assert private not in log
