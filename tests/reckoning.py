@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import ValidationError
@@ -39,7 +40,7 @@ _STORED: Final = frozenset({"APPLIED", "REJECTED", "NO_CHANGE"})
 
 @dataclass
 class Reckoning:
-    """`async with Reckoning(…)`: takes replies and dead letters as they come.
+    """`async with Reckoning(…)`: takes replies, dead letters and events as they come.
 
     It reads with the worker's own client: no other in Python reads all that a broker lets through.
     """
@@ -48,6 +49,7 @@ class Reckoning:
     prefix: str
     replies: dict[str, list[Delivery]] = field(default_factory=dict)
     letters: dict[str, list[Delivery]] = field(default_factory=dict)
+    event_ids: set[str] = field(default_factory=set)
     _session: Session | None = None
     _readers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -56,13 +58,24 @@ class Reckoning:
         """The queue that messages name as their reply address."""
         return f"{self.prefix}.test.answers"
 
+    @property
+    def events_queue(self) -> str:
+        """A subscriber's queue, bound to every event."""
+        return f"{self.prefix}.test.events"
+
     async def __aenter__(self) -> Self:
         async with connected(self.amqp_url) as connection:
             channel = await connection.channel()
             await channel.queue_declare(self.reply_to, durable=True)
-        self._session = await session_at(self.amqp_url, "reckoning")
-        for queue, kept in ((self.reply_to, self.replies), (f"{self.prefix}.dead", self.letters)):
-            self._readers.append(asyncio.create_task(self._read(self._session, queue, kept)))
+            await channel.queue_declare(self.events_queue, durable=True)
+            await channel.queue_bind(self.events_queue, f"{self.prefix}.events", "#")
+        self._session = session = await session_at(self.amqp_url, "reckoning")
+        for queue, keep in (
+            (self.reply_to, partial(_keep, self.replies)),
+            (f"{self.prefix}.dead", partial(_keep, self.letters)),
+            (self.events_queue, self._keep_event),
+        ):
+            self._readers.append(asyncio.create_task(_read(session, queue, keep)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -74,17 +87,13 @@ class Reckoning:
         async with connected(self.amqp_url) as connection:
             channel = await connection.channel()
             await channel.queue_delete(self.reply_to)
+            await channel.queue_delete(self.events_queue)
 
-    async def _read(self, session: Session, queue: str, kept: dict[str, list[Delivery]]) -> None:
-        intake = await session.intake(queue, prefetch=PREFETCH)
-        while deliveries := await intake.take(PREFETCH):
-            for delivery in deliveries:
-                name = delivery.correlation_id or delivery.message_id or ""
-                kept.setdefault(name[:NAME_LENGTH], []).append(delivery)
-            intake.ack_through(deliveries[-1].tag)
+    def _keep_event(self, delivery: Delivery) -> None:
+        self.event_ids.add(delivery.message_id or "")
 
-    async def settled(self) -> None:
-        """Wait until every letter that has come was read."""
+    async def settled(self, owner: asyncpg.Connection) -> None:
+        """Wait until every letter that has come was read, and an event of each stored outcome."""
         async with connected(self.amqp_url) as connection:
             channel = await connection.channel()
 
@@ -93,6 +102,13 @@ class Reckoning:
                 return not (await channel.queue_declare(queue, passive=True)).message_count
 
             await until(is_empty, what="every letter is read")
+        # Every stored outcome takes a sequence, but for `NO_CHANGE`, of which no event tells.
+        outcomes = await owner.fetchval("SELECT sum(sequence) FROM points.members")
+        await until(
+            lambda: len(self.event_ids) >= outcomes,
+            what=lambda: f"{outcomes} events; {len(self.event_ids)} came",
+        )
+        assert len(self.event_ids) == outcomes
 
     def faults(self, sent: Sequence[Hostile], stored: Stored) -> Iterator[str]:
         """Say what is wrong; `stored` are the requests in the books, sweeps left out."""
@@ -128,6 +144,20 @@ class Reckoning:
         for key in stored.keys() - known:
             if key[2][:NAME_LENGTH] not in untold and not key[2].startswith("e-"):
                 yield f"stored and told to nobody: {key}"
+
+
+async def _read(session: Session, queue: str, keep: Callable[[Delivery], None]) -> None:
+    intake = await session.intake(queue, prefetch=PREFETCH)
+    while deliveries := await intake.take(PREFETCH):
+        for delivery in deliveries:
+            keep(delivery)
+        intake.ack_through(deliveries[-1].tag)
+
+
+def _keep(kept: dict[str, list[Delivery]], delivery: Delivery) -> None:
+    """Keep a reply or a letter under the name of the message that it belongs to."""
+    name = delivery.correlation_id or delivery.message_id or ""
+    kept.setdefault(name[:NAME_LENGTH], []).append(delivery)
 
 
 def _answers(replies: list[Delivery]) -> list[bytes]:
