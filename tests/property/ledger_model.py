@@ -104,11 +104,12 @@ class Ledger:
             return self._settle(ask, now, turn)
         number, stream = ask.document["ordinal"], ask.document.get("ordinal_stream", "")
         is_sound = not list(ledger_faults.of_payload(self.program, ask))
-        if turn == "early" and is_sound and len(self.late) < self.waiting_max:
+        is_kept = turn != "early" or self._has_room(stream, number)
+        if turn == "early" and is_sound and is_kept and len(self.late) < self.waiting_max:
             self.late[ask.request_id] = Late(ask, stream, number, now + self.wait)
             return []
         told = self._settle(ask, now, turn)
-        if turn != "used" and told[-1].error != "ordinal_gap":
+        if turn != "used" and is_kept and told[-1].error != "ordinal_gap":
             self.used.setdefault(stream, set()).add(number)
         while late := self._late(stream, self._next(stream)):
             del self.late[late.ask.request_id]
@@ -125,6 +126,15 @@ class Ledger:
         while number in self.used.get(stream, ()):
             number += 1
         return number
+
+    def _has_room(self, stream: str, number: int) -> bool:
+        """Tell whether a number beyond a gap will be remembered: so many stretches are."""
+        beyond = {one for one in self.used.get(stream, ()) if one > self._next(stream)}
+        if beyond & {number - 1, number + 1}:
+            return True
+        stretches = sum(one - 1 not in beyond for one in beyond)
+        waiting = sum(one.stream == stream for one in self.late.values())
+        return stretches + waiting < self.waiting_max
 
     def _late(self, stream: str, number: int) -> Late | None:
         waiting = self.late.values()
