@@ -11,7 +11,7 @@ The case's wallet is that of the hold where there is one.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
 from worker.domain import caps, limits
@@ -26,11 +26,16 @@ if TYPE_CHECKING:
     from worker.domain.program import Program
     from worker.domain.wallet import Wallet
 
+OPEN_MAX: Final = 1_000
+"""The most holds of a member that may be open at once: all of them may lapse with one request."""
+
 
 def hold(case: Case) -> Rejection | None:
     """Set points aside until a `CAPTURE` or `RELEASE` ends the hold, or its time is over."""
     points, wallet = case.asked, case.wallet
     assert points is not None, "the schema requires points for HOLD"
+    if len(case.member.holds) >= OPEN_MAX:
+        return Rejection(errors.LIMIT_EXCEEDED, f"A member may have {OPEN_MAX} open holds at most.")
     assert case.request.ttl_seconds is not None, "the schema has a default for it"
     rejection = (
         limits.books(wallet.held + points, 0, 0)

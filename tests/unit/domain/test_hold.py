@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.domain.desk import NOW, Desk, custom, in_currency, programme
+from worker.domain.hold import OPEN_MAX
 from worker.domain.member import Hold
 
 HOURS = timedelta(hours=1)
@@ -50,6 +51,21 @@ def test_all_that_is_available_can_be_held_and_nothing_more() -> None:
     desk = held(100)
     assert desk.wallet.available == 0
     assert desk.refusal(1, operation="HOLD") == "insufficient_points"
+
+
+def test_only_so_many_holds_of_a_member_are_open_at_once_for_all_may_lapse_with_one_request() -> (
+    None
+):
+    desk = Desk(TWO_CURRENCIES)
+    desk.adjust(5000)
+    desk.adjust(5000, currency="coins")
+    for number in range(OPEN_MAX):
+        currency = "coins" if number % 2 else "points"
+        assert desk.refusal(1, operation="HOLD", currency=currency) is None
+    assert desk.refusal(1, operation="HOLD") == "limit_exceeded"
+    assert desk.wallet.held == OPEN_MAX // 2
+    assert desk.refusal(operation="RELEASE", hold="r3") is None
+    assert desk.refusal(1, operation="HOLD") is None
 
 
 @pytest.mark.parametrize("who", ["request", "programme"])
