@@ -66,7 +66,7 @@ class Enemy:
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
-        self._past: dict[str, list[str]] = {}
+        self._past: dict[tuple[str, str], list[str]] = {}
         self._sent: list[tuple[str, bytes]] = []
 
     def messages(self, count: int) -> Iterator[Hostile]:
@@ -122,10 +122,10 @@ class Enemy:
         request_id = name + chance.choice(("", "", "", " ü", "-🙂", "-'\"\\", "x" * 100))
         document: dict[str, Any] = {"request_id": request_id, "member_id": member}
         document["program_id"] = chance.choice(PROGRAMMES)
-        past = self._past.setdefault(member, ["none"])
+        past = self._past.setdefault((document["program_id"], member), ["none"])
         if operation != "ADJUST" or chance.random() < 0.5:
             document["operation"] = operation
-        points = chance.choice((1, 5, "10", "2.50", 250, "100000", "0.001", 999_999_999_999_999))
+        points = chance.choice((1, 1, 2, 5, "10", "2.50", 250, "5000.00", "0.001", 10**15 - 1))
         sign = -1 if operation == "ADJUST" and chance.random() < 0.4 else 1
         if operation in {"ADJUST", "SET_BALANCE", "HOLD"} or chance.random() < 0.2:
             document["points"] = f"-{points}" if sign < 0 else points

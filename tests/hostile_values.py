@@ -54,7 +54,7 @@ ENDED: Final[dict[str, Any]] = {
 }
 
 MEMBERS: Final = (
-    *(f"member-{number:03d}" for number in range(150)),
+    *(f"member-{number:03d}" for number in range(40)),
     "Zoë-🙂-Ωmega",
     "x" * 128,
     "ü" * 64,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tests.workers import WorkerProcess
 
 FAULTS_SHOWN_MAX: Final = 10
+KINDS_MIN: Final = 20
 QUIET_SECONDS_MAX: Final = 60
 LANE_SECONDS_MAX: Final = 20
 MEMORY_GROWTH_BYTES_MAX: Final = 48 * 1024 * 1024
@@ -164,6 +165,8 @@ async def _faults(scene: Scene, reckoning: Reckoning, messages: Sequence[Hostile
         )
         await reckoning.settled(owner)
         stored = await stored_requests(owner)
+        kinds = {error for errors in stored.values() for error in errors}
+        assert len(kinds) >= KINDS_MIN, f"the load has become tame: {kinds}"
     finally:
         await owner.close()
     faults = list(islice(reckoning.faults(messages, stored), FAULTS_SHOWN_MAX))
