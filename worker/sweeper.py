@@ -39,13 +39,17 @@ _SOON_SECONDS: Final = 0.5
 _ASK_AGAIN_SECONDS: Final = 60.0
 """After this, a member whose lane has not come to it yet is asked for again."""
 
+_UNDONE_TIMES: Final = 20
+"""So many times what one look asks for may be asked for and not done yet."""
+
 
 class Sweeper:
     """Looks for due members every so many seconds, while this worker is the one that leads.
 
     `pause` waits, and raises where the session ends or the worker stops meanwhile; `user` is the
-    worker's own user at the broker. `members_max` bounds one look, what is remembered of it, and
-    so how many requests of the sweeper wait in the lanes.
+    worker's own user at the broker. `members_max` bounds for how many one look asks, and 20 times
+    that, how many are remembered whose lanes have not come to them yet: past these, those of
+    other lanes are still found.
     """
 
     def __init__(
@@ -76,13 +80,12 @@ class Sweeper:
         """Work until the worker stops. Raises SessionLost when the session ends before."""
         try:
             while True:
-                found = 0
+                is_full = False
                 try:
-                    found = await self._sweep()
+                    is_full = await self._sweep()
                 except PassingFault as fault:
                     _log.warning("sweep_waits", server="postgres", reason=str(fault))
                 # Where there may be more, only the lanes are waited for.
-                is_full = found == self._members_max
                 seconds = (
                     min(self._every_seconds, _SOON_SECONDS) if is_full else self._every_seconds
                 )
@@ -91,17 +94,18 @@ class Sweeper:
             self._metrics.due_age.set(0)
             await self._leadership.give_up()
 
-    async def _sweep(self) -> int:
-        """Look once; return how many members were found due."""
+    async def _sweep(self) -> bool:
+        """Look once; return whether there may be more than were found due."""
         found: list[Due] = []
+        limit = min(len(self._asked_at) + self._members_max, _UNDONE_TIMES * self._members_max)
         if await self._leadership.held():
-            found = await due(self._pool, None, self._members_max)
+            found = await due(self._pool, None, limit)
         age_seconds = (datetime.now(UTC) - found[0].due_at).total_seconds() if found else 0
         self._metrics.due_age.set(max(age_seconds, 0))
-        asked = self._not_asked_lately(found)
+        asked = self._not_asked_lately(found)[: self._members_max]
         if asked:
             await self._ask(asked)
-        return len(found)
+        return len(found) == limit
 
     def _not_asked_lately(self, found: Sequence[Due]) -> list[Due]:
         """Return the members to ask for; what is done, and so not found any more, is forgotten."""

@@ -193,19 +193,28 @@ async def test_a_backlog_is_not_asked_for_again_before_it_is_done_or_a_minute_ha
     assert await looks.look(1) == 6
 
 
-async def test_of_many_due_members_no_more_wait_in_the_lanes_than_one_look_asks_for(
+async def test_members_of_a_lane_that_stands_still_keep_no_look_from_those_of_others(
     looks: Looks, owner: asyncpg.Connection
 ) -> None:
+    """The longest due come first, and those asked for are still due while their lane is busy."""
     await make_due(owner, MEMBERS_MAX + 3)
-    assert await looks.look(3) == MEMBERS_MAX
-    # The longest due were asked for first; once these are done, the others follow.
-    await owner.execute(
-        "UPDATE points.members SET due_at = NULL WHERE member_id IN ('m1', 'm2', 'm3', 'm4', 'm5')"
-    )
+    assert await looks.look(1) == MEMBERS_MAX
+    assert await looks.look(1) == MEMBERS_MAX + 3
     assert await looks.look(3) == MEMBERS_MAX + 3
-    # What fell due anew is asked for at once.
+    # What is done and falls due anew is asked for at once.
     await owner.execute("UPDATE points.members SET due_at = now() WHERE member_id = 'm1'")
     assert await looks.look(1) == MEMBERS_MAX + 4
+
+
+async def test_of_many_due_members_only_so_many_wait_in_the_lanes(
+    looks: Looks, owner: asyncpg.Connection
+) -> None:
+    undone_max = MEMBERS_MAX * 20
+    await make_due(owner, undone_max + 3)
+    assert await looks.look(23) == undone_max
+    assert looks.pauses == [0.5] * 23
+    await owner.execute("UPDATE points.members SET due_at = NULL WHERE member_id = 'm1'")
+    assert await looks.look(1) == undone_max + 1
 
 
 async def test_where_there_may_be_more_the_next_look_comes_soon(
