@@ -62,7 +62,7 @@ def decide(
     time. Never raises for a business fact.
     """
     request = arrival.request
-    if request is not None and request.dry_run:
+    if arrival.is_dry_run or (request is not None and request.dry_run):
         return _rehearse(program, member, arrival, now, parking)
     decision = Decision()
     sitting = _Sitting(program, member, now, arrival.request_id, decision, parking)

@@ -26,7 +26,8 @@ class Arrival:
     rules were asked. `ordinal` is (stream, number), also of a refused request where they could be
     read. `publisher` is the user whom the broker checked, None for nobody; `is_trusted` is set
     for the worker's own requests, which may do anything. `reply` is whoever waits for the answer:
-    the rules carry it and never look at it.
+    the rules carry it and never look at it. `is_dry_run` is set for a refused one that only asks
+    what would be; a request says so itself.
     """
 
     request_id: str
@@ -37,6 +38,7 @@ class Arrival:
     publisher: str | None = None
     is_trusted: bool = False
     reply: Any = None
+    is_dry_run: bool = False
 
 
 @dataclass(slots=True)

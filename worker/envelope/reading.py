@@ -66,6 +66,7 @@ class Reading:
     request's outcome; a `letter` beside it says that the message is dead-lettered as well.
     `ordinal`, `publisher` and `is_trusted` are what `Arrival` says of them. `body_fingerprint` is
     that of the vendor's body of which the door made the message, where the door tells it.
+    `is_dry_run` is set also of a request that is otherwise wrong.
     """
 
     delivery: Delivery
@@ -79,6 +80,7 @@ class Reading:
     ordinal: tuple[str, int] | None = None
     publisher: str | None = None
     is_trusted: bool = False
+    is_dry_run: bool = False
 
     @property
     def arrival(self) -> Arrival:
@@ -93,6 +95,7 @@ class Reading:
             self.publisher,
             self.is_trusted,
             self.address,
+            is_dry_run=self.is_dry_run and self.letter is None,
         )
 
     def has_fingerprint(self, fingerprint: bytes) -> bool:
@@ -222,6 +225,7 @@ class Reader:
             reading.publisher, reading.is_trusted = self._user, True
 
     def _validate(self, reading: Reading, document: object) -> None:
+        reading.is_dry_run = isinstance(document, dict) and document.get("dry_run") is True
         try:
             reading.request = AdjustmentRequest.model_validate(document)
         except ValidationError as error:

@@ -449,6 +449,32 @@ async def test_a_dry_run_is_answered_and_uses_up_nothing(
     assert {**real, "status": "SIMULATED"} == credit
 
 
+async def test_a_faulty_dry_run_uses_up_nothing_either(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    """Neither its id nor its ordinal: what it rehearses is still to come."""
+    await timed.apply(request("c", 10))
+    before = await books(owner)
+    applied = await timed.apply(
+        request("r", "five", dry_run=True, ordinal=1),
+        delivered(request("q", 5, dry_run=True, ordinal=1), priority=9),
+    )
+    assert [one["error"]["key"] for one in documents(applied)] == ["invalid_payload"] * 2
+    assert events(applied) == []
+    assert await books(owner) == before
+    real = await timed.outcomes(request("r", 5, ordinal=1), request("q", 5))
+    assert [one["status"] for one in real] == ["APPLIED"] * 2
+
+
+async def test_what_does_not_clearly_say_that_it_is_a_dry_run_is_refused_for_good(
+    timed: Desk,
+) -> None:
+    applied = await timed.apply(request("r", 5, dry_run=1), request("r", 5))
+    keys = [one["error"]["key"] for one in documents(applied)]
+    assert keys == ["invalid_payload", "request_id_conflict"]
+    assert len(events(applied)) == 1
+
+
 async def test_the_same_content_is_a_repeat_also_where_its_properties_are_wrong(
     desk: Desk,
 ) -> None:
