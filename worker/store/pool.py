@@ -23,6 +23,7 @@ ROLE = "points_worker"
 _CONNECT_SECONDS_MAX = 10
 _STATEMENT_SECONDS_MAX = 30
 _CLOSE_SECONDS_MAX = 5
+_JSONB_VERSION = b"\x01"
 
 
 async def open_pool(settings: Settings) -> Pool:
@@ -116,8 +117,13 @@ def _server_settings(settings: Settings) -> dict[str, str]:
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
+    # In binary, since COPY takes nothing else: the JSON text behind the number of the format.
     await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: _JSONB_VERSION + json.dumps(value).encode(),
+        decoder=lambda value: json.loads(value[1:]),
+        format="binary",
     )
     await connection.execute(f"SET ROLE {ROLE}")
 

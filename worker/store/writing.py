@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     Rows = Iterable[tuple[Any, ...]]
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-_ENTRY_COLUMNS = attrgetter(*(column.name for column in fields(Entry) if column.name != "lots"))
+_JOURNAL_COLUMNS: Final = tuple(column.name for column in fields(Entry))
+_journal_row = attrgetter(*_JOURNAL_COLUMNS)
 
 
 @dataclass(slots=True)
@@ -74,9 +75,14 @@ async def books(
         for wallet in member.wallets.values()
         if wallet.version != wallet.stored_version
     ]
-    await _write(
-        connection, "write_journal", ((*_ENTRY_COLUMNS(e), _json(e.lots)) for e in entries)
-    )
+    if entries:
+        # Nothing else has so many values to send, and COPY takes each of them at half the cost.
+        await connection.copy_records_to_table(
+            "journal",
+            schema_name="points",
+            columns=_JOURNAL_COLUMNS,
+            records=map(_journal_row, entries),
+        )
     await _write(
         connection,
         "write_members",

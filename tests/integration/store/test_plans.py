@@ -165,7 +165,7 @@ async def test_every_statement_of_a_plain_batch_reads_by_key_whatever_the_statis
     pool: Pool, owner: asyncpg.Connection, statistics: str
 ) -> None:
     statements = await statements_of_a_batch(pool)
-    assert len(statements) == 10
+    assert len(statements) == 9
     await check_plans(pool, owner, statements, statistics)
 
 

@@ -66,10 +66,16 @@ class Turns:
             while data := await source.read(1 << 20):
                 if self._server_spoke_last and not from_server:
                     self.count += 1
-                self._server_spoke_last = from_server
+                if not (from_server and _is_go_ahead(data)):
+                    self._server_spoke_last = from_server
                 sink.write(data)
                 await sink.drain()
         sink.close()
+
+
+def _is_go_ahead(data: bytes) -> bool:
+    """Tell whether the server says only that it takes a COPY, for which the client never waits."""
+    return data[:1] == b"G" and len(data) == 1 + int.from_bytes(data[1:5])
 
 
 class CountedDesk:
