@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Final, TypeVar
 
 DATE_PATTERN: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -70,7 +71,13 @@ def parse_utc(value: object) -> datetime:
 
 def utc_text(moment: datetime) -> str:
     """Write an aware time as the contract has it: RFC 3339 in UTC, with `Z`."""
-    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+    return _utc_text(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+
+
+# All that a batch brings about bears the same few times.
+@lru_cache(maxsize=1024)
+def _utc_text(moment: datetime) -> str:
+    return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
 def _in_utc(moment: datetime) -> datetime:

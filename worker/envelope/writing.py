@@ -33,6 +33,18 @@ if TYPE_CHECKING:
 
 _EVENT_NAMESPACE: Final = UUID("6f0c1e0e-6a0a-5d0b-9a3b-6d1f9a8f2c11").bytes
 
+_VARIANTS: Final = "89ab"
+
+
+class _Unread:
+    """Stands for a request that could not be read: no field of it is known."""
+
+    def __getattr__(self, _name: str) -> None:
+        return None
+
+
+_UNREAD: Final = _Unread()
+
 # What the broker counts for itself, and what would have it route the message elsewhere as well.
 _NOT_PASSED_ON: Final = frozenset(
     {names.DELIVERY_COUNT_HEADER, names.ACQUIRED_COUNT_HEADER, "CC", "BCC"}
@@ -76,18 +88,17 @@ def entry_of(
 
 def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
     """Write an outcome as `schemas.outcome` has it, with every field present."""
-    request, currency = outcome.request, outcome.currency
+    request, currency = outcome.request or _UNREAD, outcome.currency
     decimals = currency.decimals if currency else 0
-    lots = outcome.lots
     document: dict[str, Any] = {
         "request_id": outcome.request_id,
         "program_id": program_id,
         "member_id": member_id,
         "operation": outcome.operation,
         "status": outcome.status,
-        "currency": currency.code if currency else request.currency if request else None,
-        "category": outcome.category or (request.category if request else None),
-        "requested": _requested(outcome, decimals),
+        "currency": currency.code if currency else request.currency,
+        "category": outcome.category or request.category,
+        "requested": _requested(request.points, decimals),
         "points": to_text(outcome.points, decimals),
         "forfeited": to_text(outcome.forfeited, decimals),
         "balance": _amount(outcome.balance, decimals),
@@ -95,37 +106,26 @@ def outcome_bytes(outcome: Outcome, program_id: str, member_id: str) -> bytes:
         "total": _amount(outcome.total, decimals),
         "version": outcome.version,
         "sequence": outcome.sequence,
-        "lots": [_lot(lot, decimals) for lot in lots[: names.LOTS_LISTED_MAX]],
+        "lots": [_lot(lot, decimals) for lot in outcome.lots[: names.LOTS_LISTED_MAX]],
         "expires_at": _time(outcome.expires_at),
-        "reason": None,
-        "reason_code": None,
-        "comment": None,
-        "adjusted_by": None,
-        "source": None,
-        "source_id": None,
-        "operation_type": None,
-        "reverses": None,
-        "hold": None,
+        "reason": request.reason,
+        "reason_code": request.reason_code,
+        "comment": request.comment,
+        "adjusted_by": request.adjusted_by,
+        "source": request.source,
+        "source_id": request.source_id,
+        "operation_type": request.operation_type,
+        "reverses": request.reverses,
+        "hold": request.hold,
         "metadata": None,
-        "occurred_at": None,
+        "occurred_at": _time(request.occurred_at),
         "recorded_at": utc_text(outcome.recorded_at),
         "caused_by": outcome.caused_by,
         "error": None,
         "warnings": _warnings(outcome),
     }
-    if request is not None:
-        document["reason"] = request.reason
-        document["reason_code"] = request.reason_code
-        document["comment"] = request.comment
-        document["adjusted_by"] = request.adjusted_by
-        document["source"] = request.source
-        document["source_id"] = request.source_id
-        document["operation_type"] = request.operation_type
-        document["reverses"] = request.reverses
-        document["hold"] = request.hold
-        document["occurred_at"] = _time(request.occurred_at)
-        if request.metadata is not None:
-            document["metadata"] = orjson.Fragment(write_json(request.metadata))
+    if request.metadata is not None:
+        document["metadata"] = orjson.Fragment(write_json(request.metadata))
     if rejection := outcome.rejection:
         document["error"] = {
             "code": errors.ERRORS[rejection.key],
@@ -140,24 +140,14 @@ def event(entry: Entry, prefix: str, traceparent: object) -> Publication:
     """Return the CloudEvent of a journal entry that makes one; the same entry, the same event."""
     assert entry.event_type is not None, "an outcome without an event was asked for its event"
     event_id = event_id_of(entry)
-    member = orjson.dumps(entry.member_id)
-    sequence = f"{entry.sequence:0{names.SEQUENCE_DIGITS}d}"
-    body = b"".join(
-        (
-            b'{"specversion":"1.0","id":"',
-            event_id.encode(),
-            f'","source":"{names.SOURCE_PREFIX}{entry.program_id}","type":"{entry.event_type}'.encode(),
-            b'","subject":',
-            member,
-            f',"time":"{utc_text(entry.recorded_at)}'.encode(),
-            b'","datacontenttype":"application/json","dataschema":"',
-            names.OUTCOME_SCHEMA.encode(),
-            b'","partitionkey":',
-            member,
-            f',"sequence":"{sequence}","data":'.encode(),
-            entry.outcome,
-            b"}",
-        )
+    member = orjson.dumps(entry.member_id).decode()
+    head = (
+        f'{{"specversion":"1.0","id":"{event_id}"'
+        f',"source":"{names.SOURCE_PREFIX}{entry.program_id}","type":"{entry.event_type}"'
+        f',"subject":{member},"time":"{utc_text(entry.recorded_at)}"'
+        f',"datacontenttype":"application/json","dataschema":"{names.OUTCOME_SCHEMA}"'
+        f',"partitionkey":{member},"sequence":"{entry.sequence:0{names.SEQUENCE_DIGITS}d}"'
+        ',"data":'
     )
     headers: dict[str, object] = {
         names.MEMBER_ID_HEADER: entry.member_id,
@@ -168,7 +158,7 @@ def event(entry: Entry, prefix: str, traceparent: object) -> Publication:
     return Publication(
         exchange=events_exchange(prefix),
         routing_key=f"{entry.program_id}.{entry.event_type}",
-        body=body,
+        body=b"".join((head.encode(), entry.outcome, b"}")),
         must_be_taken=True,
         content_type=names.EVENT_CONTENT_TYPE,
         type=entry.event_type,
@@ -193,8 +183,10 @@ def event_id_of(entry: Entry) -> str:
     if entry.subject is not None:
         parts.append(entry.subject)
     name = "\x1f".join(parts)
-    digest = sha1(_EVENT_NAMESPACE + name.encode(), usedforsecurity=False).digest()
-    return str(UUID(bytes=digest[:16], version=5))
+    digest = sha1(_EVENT_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    # As `str(UUID(bytes=digest[:16], version=5))` writes it, in half the time.
+    variant = _VARIANTS[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def passed_on_headers(delivery: Delivery, user: str) -> dict[str, object]:
@@ -244,10 +236,10 @@ def _kind(exchange: str) -> str:
     return "dead_letter" if exchange.endswith(names.DEAD_SUFFIX) else "forward"
 
 
-def _requested(outcome: Outcome, decimals: int) -> str | None:
-    if outcome.request is None or outcome.request.points is None:
+def _requested(points: tuple[int, int] | None, decimals: int) -> str | None:
+    if points is None:
         return None
-    digits, scale = outcome.request.points
+    digits, scale = points
     if scale <= decimals:
         return to_text(digits * 10 ** (decimals - scale), decimals)
     return to_text(digits, scale)
