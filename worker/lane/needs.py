@@ -63,10 +63,13 @@ async def read(
 
     Members with requests that wait must have them by now.
     """
+    # One that waits is released by one that counts in the same stream, if at all.
+    streams = {(key, arrival.ordinal[0]) for key, arrival in asked if arrival.ordinal is not None}
     waiting = [
         (key, one.arrival)
-        for key in {key for key, _ in asked}
+        for key in {key for key, _ in streams}
         for one in members[key].waiting.values()
+        if (key, one.stream) in streams
     ]
     asked = [*asked, *waiting]
     whole = {

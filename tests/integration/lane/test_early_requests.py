@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -237,6 +238,23 @@ async def test_only_the_streams_that_a_batch_needs_are_read(timed: Desk, pool: P
         await transaction.early(members, [], [(key, "s7"), (key, "new")], early_arrival)
         read += members[key].streams
     assert sorted(read) == ["s7", "waiting"]
+
+
+async def test_what_waits_is_read_and_locked_for_by_those_alone_that_may_release_it(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    """Or an operator's day would be locked by every batch of a member with whom something waits."""
+    await owner.execute(
+        "INSERT INTO points.programs (program_id, version, document)"
+        " SELECT 'default', 2, document || $1 FROM points.programs",
+        json.dumps({"limits": {"points_per_operator_per_day": "10"}}),
+    )
+    await timed.apply(nth(2, 8, adjusted_by="kim"), nth(1, 8, "p", ordinal_stream="other"))
+    await owner.execute("TRUNCATE points.operator_days")
+    await timed.apply(request("plain", 1), nth(2, 1, "q", ordinal_stream="other"))
+    assert await owner.fetchval("SELECT count(*) FROM points.operator_days") == 0
+    await timed.apply(nth(1))
+    assert await owner.fetchval("SELECT points FROM points.operator_days") == 8
 
 
 async def test_a_released_request_has_the_rights_of_its_own_publisher(
