@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -97,6 +98,9 @@ async def _run(settings: Settings, worker_id: str, *, setup: bool) -> int:
             prefetch=agreement.prefetch,
         )
         pulse = asyncio.create_task(_feel_pulse(shared))
+        # What there is by now stays for good: let no search for garbage go through it again.
+        gc.collect()
+        gc.freeze()
         try:
             await _supervise(shared)
         finally:
