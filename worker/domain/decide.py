@@ -8,7 +8,7 @@ waited for it come after it. An operation has a module of its own and one line i
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
@@ -240,7 +240,7 @@ def _unless_erased(member: Member, arrival: Arrival) -> Arrival:
     """Return a request that waited, refused where its member was erased: its content is gone."""
     if member.status != "erased":
         return arrival
-    return replace(arrival, request=None, refusal=checks.MEMBER_ERASED)
+    return arrival._replace(request=None, refusal=checks.MEMBER_ERASED)
 
 
 def _wrong_version(case: Case) -> Rejection | None:

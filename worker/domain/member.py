@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from worker.domain.wallet import Wallet
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 MemberStatus = Literal["active", "blocked", "erased"]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One request as it reached its member.
 
     Exactly one of `request` and `refusal` is set; a refusal is what was found wrong before the

@@ -52,8 +52,7 @@ class Lot:
         return (self.expires_at or NEVER, self.lot_id)
 
 
-@dataclass(frozen=True, slots=True)
-class LotChange:
+class LotChange(NamedTuple):
     """How many points one change put into a lot (positive) or took from it (negative)."""
 
     lot_id: int

@@ -154,9 +154,8 @@ class Translator:
             publications.append(message.forward)
         elif letter is not None and delivery.reply_to:
             context = message.inbound.context if message.inbound else _unread(message)
-            address = replace(
-                replies.address_of(delivery, self._user),
-                dialect={**context, "name": message.dialect.name},
+            address = replies.address_of(delivery, self._user)._replace(
+                dialect={**context, "name": message.dialect.name}
             )
             publications.append(replies.error_reply(address, letter, self._keyring))
         if letter is not None:

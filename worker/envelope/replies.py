@@ -7,8 +7,7 @@ the request, and the answer goes there whenever it comes.
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import quote, unquote
 
 from schemas import errors, names
@@ -35,8 +34,7 @@ NO_KEYS: Final = Keyring()
 """For whom no reply is encrypted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Who waits for the answer to a request, and what the answer looks like there.
 
     `reply_to` is None where nobody waits. `dialect` is a dialect's `name` and, beside it, what

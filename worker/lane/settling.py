@@ -8,7 +8,7 @@ written before is told again word for word.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from worker.domain import decide as rules
@@ -128,7 +128,7 @@ class Batch:
     def _readdress(self, key: RequestKey, waiting: Waiting, address: Address) -> None:
         """Answer a request that waits to where it came from last."""
         self.duplicates += 1
-        waiting.arrival = replace(waiting.arrival, reply=address)
+        waiting.arrival = waiting.arrival._replace(reply=address)
         if (row := self.parked.get(key)) is not None:
             row.address = address.to_json()
         else:
