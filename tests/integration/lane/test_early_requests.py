@@ -219,11 +219,12 @@ async def test_in_a_programme_that_does_not_exist_nothing_waits(timed: Desk) -> 
 
 
 async def test_what_waited_of_a_member_erased_meanwhile_is_refused_for_that(
-    timed: Desk, owner: asyncpg.Connection, database_url: str
+    timed: Desk, pool: Pool, database_url: str
 ) -> None:
     """Also where a request releases it before the sweep has come to it."""
     await timed.apply(nth(2, comment="private"))
     await erase(database_url, MemberKey("default", "m"))
+    assert await faults_in(pool) == []
     refused = told(await timed.apply(nth(1)))
     assert [one["error"]["key"] for one in refused] == ["member_inactive", "member_inactive"]
 

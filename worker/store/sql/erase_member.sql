@@ -2,5 +2,5 @@
 UPDATE points.members
 SET
     status = 'erased',
-    due_at = CASE WHEN $3::boolean THEN least(due_at, clock_timestamp()) ELSE due_at END
+    due_at = CASE WHEN $3::boolean THEN least(due_at, now()) ELSE due_at END
 WHERE program_id = $1 AND member_id = $2
