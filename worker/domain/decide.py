@@ -7,7 +7,6 @@ waited for it come after it. An operation has a module of its own and one line i
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -114,8 +113,7 @@ def _rehearse(
 ) -> Decision:
     """Return the outcome that a dry run would have; it bears the figures that would be stored."""
     decision = Decision()
-    mirrored = copy.deepcopy(member)
-    _Sitting(program, mirrored, now, arrival.request_id, decision, parking).take(arrival)
+    _Sitting(program, member.mirrored(), now, arrival.request_id, decision, parking).take(arrival)
     own = decision.own
     own.event_type = None
     if own.status == names.APPLIED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from worker.domain.wallet import Wallet
@@ -147,6 +147,27 @@ class Member:
         """Take note that something of this member falls due at a moment; None is never."""
         if moment is not None and (self.due_at is None or moment < self.due_at):
             self.due_at = moment
+
+    def mirrored(self) -> Member:
+        """Return a member like this one, whose changes do not reach this one.
+
+        Shared is only what the rules never change in place. A deep copy would take as long for a
+        few thousand lots as a whole batch may.
+        """
+        return replace(
+            self,
+            wallets={place: wallet.mirrored() for place, wallet in self.wallets.items()},
+            holds=dict(self.holds),
+            awards=dict(self.awards),
+            originals={name: replace(one) for name, one in self.originals.items()},
+            ended_holds=set(self.ended_holds),
+            streams={
+                name: replace(stream, used=list(stream.used))
+                for name, stream in self.streams.items()
+            },
+            waiting=dict(self.waiting),
+            operators={name: replace(day) for name, day in self.operators.items()},
+        )
 
     def settle_due_at(self) -> None:
         """Work out when the next thing falls due; possible only for a member read whole."""

@@ -9,7 +9,7 @@ credit pays off a deficit before it makes a lot. A hold sets aside an amount, no
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -46,6 +46,12 @@ class Lot:
     expires_at: datetime | None
     stored: int | None = None
     label: Label = UNLABELLED
+
+    def mirrored(self) -> Lot:
+        """Return a lot like this one, whose changes do not reach this one."""
+        return Lot(
+            self.lot_id, self.points, self.remaining, self.expires_at, self.stored, self.label
+        )
 
     def order(self) -> tuple[datetime, int]:
         """Return the key of the order in which lots are used."""
@@ -96,6 +102,21 @@ class Wallet:
     def available(self) -> int:
         """The most that a debit may take; negative where held points have expired."""
         return self.balance - self.held
+
+    def mirrored(self) -> Wallet:
+        """Return a wallet like this one, whose changes do not reach this one."""
+        lots = [lot.mirrored() for lot in self.lots]
+        known = {lot.lot_id: lot for lot in lots}
+        return replace(
+            self,
+            lots=lots,
+            touched={
+                lot_id: known[lot_id] if lot_id in known else lot.mirrored()
+                for lot_id, lot in self.touched.items()
+            },
+            days={day: replace(sums) for day, sums in self.days.items()},
+            touched_days=set(self.touched_days),
+        )
 
     def open_points(self, aimed_at: Callable[[Lot], bool]) -> int:
         """Return what the lots hold that a debit is aimed at."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.domain.desk import Desk, custom, programme
 from worker.domain.ordinals import Parking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker.domain.member import Member, Stream
+    from worker.domain.wallet import Wallet
 
 
 def full_desk() -> Desk:
@@ -78,6 +84,36 @@ def test_it_tells_what_then_happens_and_changes_nothing(fields: dict[str, Any]) 
     assert step.outcome == replace(
         happened, status=expected, event_type=None, request=step.outcome.request
     )
+
+
+def test_nothing_that_can_change_is_shared_with_the_member_that_is_rehearsed_on() -> None:
+    desk = full_desk()
+    desk.decide(1, ordinal=3)
+    desk.decide(5, adjusted_by="kim")
+    mirrored = desk.member.mirrored()
+    assert mirrored == desk.member
+    shared = {id(one) for one in changeable(desk.member)} & {
+        id(one) for one in changeable(mirrored)
+    }
+    assert shared == set()
+    for wallet in mirrored.wallets.values():
+        for lot in wallet.lots:
+            assert wallet.touched.get(lot.lot_id, lot) is lot
+
+
+def changeable(member: Member) -> Iterator[object]:
+    """All in a member that the rules change in place."""
+    parts: list[Member | Stream | Wallet] = [member]
+    parts += [*member.wallets.values(), *member.streams.values()]
+    for one in parts:
+        yield one
+        for field in fields(one):
+            value = getattr(one, field.name)
+            if isinstance(value, dict | list | set):
+                yield value
+    for wallet in member.wallets.values():
+        yield from (*wallet.lots, *wallet.touched.values(), *wallet.days.values())
+    yield from (*member.originals.values(), *member.operators.values())
 
 
 def test_the_requests_come_to_something_of_everything() -> None:
