@@ -44,18 +44,23 @@ def before_wallet(
     assert request is not None, "what could not be read was refused"
     earlier = named(member, request)
     code = earlier.currency if earlier else request.currency
-    return (
+    rejection = (
         (_other_wallet(request, earlier) if earlier else None)
-        or _expiration(program, request, now)
+        or (_expiration(program, request, now) if request.expiration_date else None)
         or _zero_points(request)
         or _programme(member.program_id, program, request)
-        or _permission(program, arrival)
-        or _enrolment(program, member, request)
-        or _activity(member, request)
-        or _currency(program, code)
-        or _decimals(program, request, code)
-        or _reason(program, member, request)
-        or _source(program, request)
+    )
+    if rejection or program is None:
+        return rejection
+    # Nearly every request is checked against a programme with few rules: the others cost nothing.
+    return (
+        (_permission(program, arrival, request) if program.publishers else None)
+        or (_enrolment(member, request) if program.enrolment_required else None)
+        or (_activity(member, request) if member.status != "active" else None)
+        or _currency(program, request, code)
+        or (_required_reason(request) if program.reason_required else None)
+        or (_reason_code_given(program, member, request) if program.reason_codes else None)
+        or (_source(program, request) if program.sources else None)
     )
 
 
@@ -133,13 +138,12 @@ def _programme(program_id: str, program: Program | None, request: Request) -> Re
     return None
 
 
-def _permission(program: Program | None, arrival: Arrival) -> Rejection | None:
+def _permission(program: Program, arrival: Arrival, request: Request) -> Rejection | None:
     """Refuse what the publisher may not ask for, where the programme lists its publishers.
 
     Whoever is listed may ask for what is due.
     """
-    request = arrival.request
-    if program is None or request is None or not program.publishers or arrival.is_trusted:
+    if arrival.is_trusted:
         return None
     for publisher in program.publishers:
         if publisher.user_id == arrival.publisher:
@@ -161,11 +165,9 @@ def _permission(program: Program | None, arrival: Arrival) -> Rejection | None:
     return None
 
 
-def _enrolment(program: Program | None, member: Member, request: Request) -> Rejection | None:
+def _enrolment(member: Member, request: Request) -> Rejection | None:
     """Refuse a member who is not enrolled where that is required (Capillary 8015, 1218)."""
-    if program is None or not program.enrolment_required or member.is_enrolled:
-        return None
-    if request.operation == names.EXPIRE:
+    if member.is_enrolled or request.operation == names.EXPIRE:
         return None
     if member.is_known_elsewhere:
         return Rejection(errors.NOT_ENROLLED, "The member is not enrolled in this programme.")
@@ -174,24 +176,22 @@ def _enrolment(program: Program | None, member: Member, request: Request) -> Rej
 
 def _activity(member: Member, request: Request) -> Rejection | None:
     """Refuse to change what a blocked or erased member has; yet what is due falls due."""
-    if member.status == "active" or request.operation == names.EXPIRE:
+    if request.operation == names.EXPIRE:
         return None
     return MEMBER_ERASED if member.status == "erased" else _MEMBER_BLOCKED
 
 
-def _currency(program: Program | None, code: str | None) -> Rejection | None:
-    """Refuse a currency that the programme does not have."""
-    if program is None or program.currency(code) is not None:
-        return None
-    return Rejection(
-        errors.UNKNOWN_CURRENCY, f"Programme {program.program_id} has no currency {code}."
-    )
+def _currency(program: Program, request: Request, code: str | None) -> Rejection | None:
+    """Refuse a currency that the programme does not have, and more decimals than it has.
 
-
-def _decimals(program: Program | None, request: Request, code: str | None) -> Rejection | None:
-    """Refuse more decimals than the currency has; nothing is ever rounded."""
-    known = program.currency(code) if program else None
-    if known is None or request.points is None or request.points[1] <= known.decimals:
+    Nothing is ever rounded.
+    """
+    known = program.currency(code)
+    if known is None:
+        return Rejection(
+            errors.UNKNOWN_CURRENCY, f"Programme {program.program_id} has no currency {code}."
+        )
+    if request.points is None or request.points[1] <= known.decimals:
         return None
     given = f"{request.points[1]} decimal{'s' if request.points[1] > 1 else ''}"
     return Rejection(
@@ -200,16 +200,19 @@ def _decimals(program: Program | None, request: Request, code: str | None) -> Re
     )
 
 
-def _reason(program: Program | None, member: Member, request: Request) -> Rejection | None:
-    """Refuse a missing reason, one that is not in the catalogue, one for the other direction.
+def _required_reason(request: Request) -> Rejection | None:
+    """Refuse a request without any reason."""
+    if request.reason or request.reason_code or request.operation == names.EXPIRE:
+        return None
+    return Rejection(errors.REASON_REQUIRED, "The programme requires a reason or reason_code.")
+
+
+def _reason_code_given(program: Program, member: Member, request: Request) -> Rejection | None:
+    """Refuse a reason code that is not in the catalogue, or is one for the other direction.
 
     Which way a `SET_BALANCE` goes is seen only with its wallet.
     """
-    if program is None or request.operation == names.EXPIRE:
-        return None
-    if program.reason_required and not request.reason and not request.reason_code:
-        return Rejection(errors.REASON_REQUIRED, "The programme requires a reason or reason_code.")
-    if request.reason_code is None or not program.reason_codes:
+    if request.reason_code is None or request.operation == names.EXPIRE:
         return None
     if _reason_code(program, request.reason_code) is None:
         return Rejection(errors.INVALID_REASON_CODE, "The programme has no such reason code.")
@@ -236,11 +239,9 @@ def _reason_code(program: Program, code: str | None) -> ReasonCode | None:
     return None
 
 
-def _source(program: Program | None, request: Request) -> Rejection | None:
+def _source(program: Program, request: Request) -> Rejection | None:
     """Refuse a source that is not one of the programme's (Capillary 8003)."""
-    if program is None or not program.sources or request.source is None:
-        return None
-    if request.source in program.sources:
+    if request.source is None or request.source in program.sources:
         return None
     return Rejection(errors.INVALID_SOURCE, "The programme has no such source.")
 
