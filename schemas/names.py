@@ -30,6 +30,9 @@ MEMBER_ID_HEADER: Final = "member-id"
 BUCKET_HEADER: Final = "bucket"
 TRACEPARENT_HEADER: Final = "traceparent"
 
+# The header of a vendor's message that names a member by something personal, as a mobile number.
+IDENTIFIER_VALUE_HEADER: Final = "identifier-value"
+
 # Headers of dead letters. The original user is also what a forwarded request carries: it names
 # the user whom the broker checked when the message was first published, "" where it named none.
 ERROR_KEY_HEADER: Final = "x-error-key"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from contextlib import nullcontext
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
 from uuid import uuid4
 
@@ -22,7 +20,15 @@ from schemas.request import AdjustmentRequest
 from schemas.topology import bucket_key
 from worker.broker import client
 from worker.cli import showing
-from worker.cli.command import Ended, Json, broker, carry_out, check_id, read_document
+from worker.cli.command import (
+    Ended,
+    Json,
+    broker,
+    carry_out,
+    check_id,
+    read_document,
+    read_file,
+)
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN
 
 if TYPE_CHECKING:
@@ -45,7 +51,7 @@ class NoSuchOption(typer.BadParameter):
     """There is no such option; what may have been meant is told, where it can be guessed."""
 
     def __init__(self, ctx: Any, name: str, options: Sequence[str]) -> None:
-        nearest = get_close_matches(name, options, n=1)
+        nearest = get_close_matches(name, options, n=1, cutoff=0.7)
         hint = f" Did you mean {nearest[0]}?" if nearest else ""
         super().__init__(f"No such option {name}.{hint}", ctx)
 
@@ -69,7 +75,12 @@ class CommandWithAmounts(TyperCommand):
         taken = [parsed.get(param.name) for param in params if param.param_type_name == "argument"]
         for word in [*taken, *left]:
             if isinstance(word, str) and _LIKE_AN_OPTION.match(word):
-                options = [option for param in params for option in param.opts]
+                options = [
+                    option
+                    for param in params
+                    if param.param_type_name == "option"
+                    for option in param.opts
+                ]
                 raise NoSuchOption(ctx, word.partition("=")[0], options)
         return super().parse_args(ctx, args)
 
@@ -174,7 +185,10 @@ def adjust(
 
     Example: points-worker adjust alice -20 --reason "Redeemed at the till"
     """
-    document = _read(file) if file is not None else {}
+    document = {}
+    if file is not None:
+        body = read_file(file, _FILE_BYTES_MAX, "a request", param_hint="--file")
+        document = _parsed(body, "--file")
     given = {"member_id": member, "points": points, **fields}
     if isinstance(given["metadata"], str):
         given["metadata"] = _parsed(given["metadata"].encode(), "--metadata")
@@ -210,6 +224,9 @@ async def _ask(
         message_id=request_id if is_id(request_id) else None,
         correlation_id=str(uuid4()),
     )
+    early = ""
+    if document.get("ordinal") is not None:
+        early = ", `points-worker outcome` whether the request waits for earlier ordinals"
     talk = showing.console(stderr=True)
     waiting = talk.status("Waiting for the outcome …") if talk.is_terminal else nullcontext()
     async with broker(settings) as connection:
@@ -221,8 +238,8 @@ async def _ask(
         except TimeoutError:
             raise Ended(
                 f"No answer came within {timeout_seconds:g} s: `points-worker doctor` says whether"
-                " a worker runs. The request may still be carried out; to ask again is harmless:"
-                f" --request-id {request_id}",
+                f" a worker runs{early}. The request may still be carried out; to ask again is"
+                f" harmless: --request-id {request_id}",
                 EXIT_TRY_AGAIN,
             ) from None
     return _show(reply, as_json=as_json)
@@ -240,21 +257,6 @@ def _show(reply: Delivery, *, as_json: bool) -> int:
             showing.facts({"dead letter": error["key"], "why": error["message"]})
         )
     return EXIT_FAULT_FOUND if document.get("error") else EXIT_OK
-
-
-def _read(file: str) -> dict[str, Any]:
-    """Read a request from a file, or from standard input for "-"."""
-    try:
-        if file == "-":
-            body = sys.stdin.buffer.read(_FILE_BYTES_MAX + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                body = opened.read(_FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="--file") from None
-    if len(body) > _FILE_BYTES_MAX:
-        raise typer.BadParameter("it is too long for a request", param_hint="--file")
-    return _parsed(body, "--file")
 
 
 def _parsed(body: bytes, option: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,6 +73,7 @@ AnyProgram = Annotated[
     typer.Option("--program", metavar="ID", help="Only of this programme.", callback=check_program),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
 
 class Ended(Exception):
@@ -153,6 +155,24 @@ async def broker(settings: Settings) -> AsyncIterator[WireConnection]:
         yield connection
     finally:
         await connection.shut()
+
+
+def read_file(file: str, bytes_max: int, kind: str, *, param_hint: str) -> bytes:
+    """Read a file, or standard input for "-". Raises typer.BadParameter, also for a longer one.
+
+    `kind` is what the file holds, in words.
+    """
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(bytes_max + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                content = opened.read(bytes_max + 1)
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint=param_hint) from None
+    if len(content) > bytes_max:
+        raise typer.BadParameter(f"it is too long for {kind}", param_hint=param_hint)
+    return content
 
 
 def read_document(body: bytes) -> dict[str, Any]:

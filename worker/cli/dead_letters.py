@@ -11,6 +11,7 @@ import typer
 from schemas.names import (
     DIED_AT_HEADER,
     ERROR_MESSAGE_HEADER,
+    IDENTIFIER_VALUE_HEADER,
     ORIGINAL_EXCHANGE_HEADER,
     ORIGINAL_QUEUE_HEADER,
     ORIGINAL_USER_ID_HEADER,
@@ -24,8 +25,9 @@ from worker.broker.dead_letters import (
     replay_letter,
 )
 from worker.cli import showing
-from worker.cli.command import Ended, Json, broker, carry_out
+from worker.cli.command import Ended, Json, Yes, broker, carry_out
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
+from worker.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -41,9 +43,8 @@ dead_letters = typer.Typer(
 
 LetterId = Annotated[str, typer.Argument(metavar="ID", help="The letter's id, as `list` shows it.")]
 LetterIds = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="The letters' ids, as `list` shows them.")
+    list[str], typer.Argument(metavar="ID", help="The letters' ids, as `list` shows them.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 
 
 @dead_letters.command("list")
@@ -80,7 +81,7 @@ def show(
     body: Annotated[bool, typer.Option("--body", help="Show the body too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show one dead letter; its body, which may hold personal data, only with --body.
+    """Show one dead letter; what of it may be personal, the body above all, only with --body.
 
     Example: points-worker dead-letters show 5f2d6c1e0a9b8c7d --body
     """
@@ -91,7 +92,7 @@ def show(
         letter = next((one for one in letters if one.letter_id == letter_id), None)
         if letter is None:
             raise _not_found(letter_id)
-        shown = _facts(letter) | {"headers": _headers(letter.delivery.headers)}
+        shown = _facts(letter) | {"headers": _headers(letter.delivery.headers, is_whole=body)}
         text = letter.delivery.body.decode(errors="backslashreplace")
         if as_json:
             showing.write_json(shown | ({"body": text} if body else {}))
@@ -184,8 +185,13 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
     return shown | {"body_bytes": len(delivery.body)}
 
 
-def _headers(headers: Mapping[str, object]) -> dict[str, str]:
-    return {showing.visible(name): showing.visible(str(value)) for name, value in headers.items()}
+def _headers(headers: Mapping[str, object], *, is_whole: bool) -> dict[str, str]:
+    """Return the headers as text, a member's identifier among them only where all is wanted."""
+    hidden = set() if is_whole else {IDENTIFIER_VALUE_HEADER}
+    return {
+        showing.visible(name): MASK if name in hidden else showing.visible(str(value))
+        for name, value in headers.items()
+    }
 
 
 def _died_at(headers: Mapping[str, object]) -> datetime | None:

@@ -10,7 +10,7 @@ import typer
 from schemas.names import DEFAULT_PROGRAM_ID
 from schemas.text import text_rule
 from worker.cli import showing
-from worker.cli.command import Ended, Json, Member, Program, carry_out
+from worker.cli.command import Ended, Json, Member, Program, Yes, carry_out
 from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
 from worker.identifiers import NAME_BYTES_MAX, VALUE_BYTES_MAX, fingerprint, is_name, is_value
 from worker.readiness import check_migrated
@@ -26,7 +26,6 @@ member = typer.Typer(
     no_args_is_help=True, help="Enrol, block, identify and erase members of a programme."
 )
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 _STDIN_BYTES_MAX: Final = 4_096
 
 
@@ -73,7 +72,7 @@ def unblock(
     key = MemberKey(program, member_id)
     _carry_out(
         lambda url: members.set_blocked(url, key, is_blocked=False),
-        "is not blocked",
+        "is active",
         as_json=as_json,
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import orjson
@@ -12,7 +10,7 @@ import typer
 from schemas.identity import PROGRAM_ID_RULE, is_program_id
 from schemas.names import DEFAULT_PROGRAM_ID
 from worker.cli import showing, toml_text
-from worker.cli.command import Ended, Json, carry_out, check_program
+from worker.cli.command import Ended, Json, carry_out, check_program, read_file
 from worker.domain.document import BadDocument, from_document
 from worker.domain.table import Fault, path_text, shape
 from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK
@@ -106,7 +104,7 @@ def apply(
 @program.command()
 def show(
     program_id: Annotated[
-        str, typer.Argument(metavar="[ID]", help="The programme.", callback=check_program)
+        str, typer.Argument(metavar="ID", help="The programme.", callback=check_program)
     ] = DEFAULT_PROGRAM_ID,
     *,
     version: Annotated[
@@ -176,7 +174,7 @@ def list_(*, as_json: Json = False) -> None:
             return EXIT_OK
         rows = showing.table(
             "programme", "version", "applied at", "status", "currencies", "name",
-            right=("version",),
+            right=("version",), whole=("applied at",),
         )  # fmt: skip
         for one in programs:
             rows.add_row(
@@ -237,16 +235,7 @@ def _line(change: Change) -> str:
 
 def _read(file: str) -> str:
     """Read a document from a file, or from standard input for "-"."""
-    try:
-        if file == "-":
-            content = sys.stdin.buffer.read(_FILE_BYTES_MAX + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                content = opened.read(_FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
-    if len(content) > _FILE_BYTES_MAX:
-        raise typer.BadParameter("it is too long for a programme document", param_hint="FILE")
+    content = read_file(file, _FILE_BYTES_MAX, "a programme document", param_hint="FILE")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from schemas.names import MEMBER_ID_HEADER, EventType
+from schemas.names import HOLD, MEMBER_ID_HEADER, RELEASE, EventType
 from schemas.topology import events_exchange
 from worker.broker.client import tail as follow
 from worker.cli.command import AnyProgram, Json, broker, carry_out, check_id, read_document
@@ -69,17 +69,24 @@ def _show(event: Delivery, *, as_json: bool) -> None:
         return
     document = read_document(event.body)
     data = document["data"]
-    error = data["error"]
-    what = (
-        f"{error['key']}: {error['message']}" if error else f"{data['points']} → {data['balance']}"
-    )
     wallet = " ".join(data[name] for name in ("currency", "category") if data[name])
     line = Text.assemble(
         (f"{document['time'][:19]}Z  ", "dim"),
         f"{data['program_id']}/{visible(data['member_id'])} ",
         (f"{data['sequence']}  ", "dim"),
         (document["type"], STYLES.get(data["status"], "")),
-        f"  {what}",
+        f"  {_what(data)}",
         (f"  {wallet}  {visible(data['request_id'] or data['caused_by'])}", "dim"),
     )
     console().print(line, soft_wrap=True)
+
+
+def _what(data: dict[str, Any]) -> str:
+    """Say what came of a request, or of what was due."""
+    if error := data["error"]:
+        return f"{error['key']}: {error['message']}"
+    if data["balance"] is None:
+        return "all that was due"
+    if data["operation"] in {HOLD, RELEASE}:
+        return f"{data['available']} of {data['balance']} available"
+    return f"{data['points']} → {data['balance']}"

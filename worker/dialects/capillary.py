@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _USER_ID: Final = "user-id"
 _IDENTIFIER_NAME: Final = "identifier-name"
-_IDENTIFIER_VALUE: Final = "identifier-value"
+_IDENTIFIER_VALUE: Final = names.IDENTIFIER_VALUE_HEADER
 _SOURCE: Final = "source"
 
 # By these names the lookup form takes the user id itself (older text of the vendor).

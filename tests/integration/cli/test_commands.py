@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiormq
 import asyncpg
@@ -154,6 +154,22 @@ async def test_tail_follows_what_it_was_asked_for(points: CommandLine) -> None:
     assert process.returncode == 0
 
 
+async def test_tail_tells_in_a_line_what_came_of_each_request(points: CommandLine) -> None:
+    process = await points.start("tail", "--member", "ines", "--limit", "4")
+    assert process.stderr is not None
+    await asyncio.wait_for(process.stderr.readline(), 20)
+    await points("adjust", "ines", "10")
+    await points("adjust", "ines", "4", "--operation", "HOLD", "--request-id", "hold-1")
+    await points("adjust", "ines", "-11")
+    await points("adjust", "ines", "--operation", "RELEASE", "--hold", "hold-1")
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    lines = output.decode().splitlines()
+    assert "POINTS_ADJUSTED  10 → 10  points REGULAR" in lines[0]
+    assert "POINTS_HELD  6 of 10 available  points REGULAR" in lines[1]
+    assert "ADJUSTMENT_REJECTED  insufficient_points: " in lines[2]
+    assert "POINTS_RELEASED  10 of 10 available  points REGULAR" in lines[3]
+
+
 async def test_tail_ends_well_at_an_interrupt(points: CommandLine) -> None:
     process = await points.start("tail")
     assert process.stderr is not None
@@ -185,12 +201,17 @@ async def test_a_bucket_leads_to_the_lane_that_takes_it(points: CommandLine) -> 
     }
 
 
-async def publish(points: CommandLine, body: bytes) -> None:
+async def publish(points: CommandLine, body: bytes, **properties: Any) -> None:
     """Publish a message that nobody can understand."""
     connection = await aiormq.connect(points.scene.amqp_url)
     channel = await connection.channel()
     exchange = f"{points.scene.prefix}.adjustments"
-    await channel.basic_publish(body, exchange=exchange, routing_key="bucket.000")
+    await channel.basic_publish(
+        body,
+        exchange=exchange,
+        routing_key="" if properties else "bucket.000",
+        properties=aiormq.spec.Basic.Properties(**properties),
+    )
     await connection.close()
 
 
@@ -237,6 +258,26 @@ async def test_dead_letters_are_listed_shown_replayed_and_dropped(points: Comman
     gone = await points("dead-letters", "drop", *both, "--yes", "--json")
     assert (gone.code, gone.json) == (3, {"dropped": []})
     assert (await letters(points, 0)).code == 0
+
+
+async def test_the_identifier_of_a_dead_letter_is_shown_only_with_its_body(
+    points: CommandLine,
+) -> None:
+    await publish(
+        points,
+        b"{}",
+        message_type="capillary.negative_points_adjustment",
+        message_id="till-1",
+        headers={"identifier-name": "mobile", "identifier-value": "4917012345"},
+    )
+    [letter] = (await letters(points, 1)).json
+    for option in ([], ["--json"]):
+        shown = await points("dead-letters", "show", letter["id"], *option)
+        assert (shown.code, b"identifier-value" in shown.stdout) == (0, True)
+        assert b"4917012345" not in shown.stdout
+        whole = await points("dead-letters", "show", letter["id"], "--body", *option)
+        assert b"4917012345" in whole.stdout
+    assert (await points("dead-letters", "drop", letter["id"], "--yes")).code == 0
 
 
 async def test_the_audit_ends_with_3_and_a_sentence_for_a_fault(points: CommandLine) -> None:
