@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from worker.cli.command import Json, carry_out
-from worker.cli.showing import console, facts, visible, write_json
+from worker.cli.showing import console, facts, progress, visible, write_json
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.readiness import check_migrated
 from worker.store.audit import FAULTS_MAX, Findings, count_members
@@ -17,6 +17,14 @@ from worker.store.views import view_pool
 
 if TYPE_CHECKING:
     from worker.settings import Settings
+
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("members"),
+    TimeElapsedColumn(),
+)
 
 
 def audit(*, as_json: Json = False) -> None:
@@ -33,11 +41,11 @@ def audit(*, as_json: Json = False) -> None:
         await check_migrated(settings)
         found = Findings()
         async with view_pool(settings) as pool:
-            with _progress() as progress:
-                task = progress.add_task("Auditing", total=await count_members(pool))
+            with progress(*_COLUMNS) as bar:
+                task = bar.add_task("Auditing", total=await count_members(pool))
                 async for stretch in audit_books(pool):
                     found += stretch
-                    progress.update(task, advance=stretch.members)
+                    bar.update(task, advance=stretch.members)
         if as_json:
             write_json(_document(found))
         else:
@@ -45,21 +53,6 @@ def audit(*, as_json: Json = False) -> None:
         return EXIT_FAULT_FOUND if found.faults else EXIT_OK
 
     carry_out(work)
-
-
-def _progress() -> Progress:
-    """Return a progress bar, which shows itself where somebody can see it."""
-    talk = console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("members"),
-        TimeElapsedColumn(),
-        console=talk,
-        transient=True,
-        disable=not talk.is_terminal,
-    )
 
 
 def _document(found: Findings) -> dict[str, object]:

@@ -244,7 +244,7 @@ def _print_wallet(wallet: holdings.WalletView) -> None:
     }
     out.print(showing.facts(rows))
     if wallet.holds:
-        holds = showing.table("hold", "points", "lapses", "", right=("points",))
+        holds = showing.table("hold", "points", "lapses", "", right=("points",), whole=("lapses",))
         for hold in wallet.holds:
             due = "due" if hold.is_due else ""
             holds.add_row(
@@ -262,7 +262,7 @@ def _print_lots(lots: list[holdings.LotView]) -> None:
     is_labelled = any(lot.award_id or lot.promotion_id for lot in lots)
     table = showing.table(
         "lot", "points", "expires", "", *(["awarded for"] if is_labelled else []),
-        right=("lot", "points"),
+        right=("lot", "points"), whole=("expires",),
     )  # fmt: skip
     for lot in lots:
         labels = []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path  # noqa: TC003 - typer reads it at run time.
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from schemas.names import DEFAULT_PROGRAM_ID, RESULT_TYPE
 from schemas.reading import write_json
@@ -201,10 +201,8 @@ async def _send(
 
     `stamp` is that of the file that was looked through.
     """
-    talk = showing.console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=talk) if talk.is_terminal else None
-    task = progress.add_task("", total=count) if progress else None
+    progress = showing.progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    task = progress.add_task("", total=count)
 
     def publications() -> Iterator[Publication]:
         for number, planned in enumerate(file.plan()):
@@ -222,11 +220,10 @@ async def _send(
 
     def answered(reply: Delivery) -> None:
         tally.take(reply)
-        if progress is not None and task is not None:
-            progress.update(task, completed=tally.answered)
+        progress.update(task, completed=tally.answered)
 
     async with broker(settings) as connection:
-        with progress or nullcontext():
+        with progress:
             await ask_all(
                 connection,
                 publications(),

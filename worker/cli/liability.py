@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from schemas.times import parse_date
@@ -22,12 +22,14 @@ from worker.store.views import view_pool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rich.progress import Progress
     from rich.table import Table
 
     from worker.settings import Settings
 
 _COST: Final = re.compile(r"(?P<currency>.+)=(?P<cost>[0-9]{1,15}(\.[0-9]{1,10})?)", re.DOTALL)
 _PLACES_SHOWN: Final = 10
+_COLUMNS: Final = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
 _DOING: Final = {
     "wallets": "Adding up wallets",
     "lots": "Adding up open lots",
@@ -56,36 +58,41 @@ def _check_day(text: str | None) -> str | None:
     return text
 
 
+Costs = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CURRENCY=COST",
+        callback=_check_costs,
+        help="What one point costs, in whatever money: points=0.01. Once for each currency.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATE",
+        callback=_check_day,
+        help="First day of the period of what was moved; 30 days before its end by default.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATE",
+        callback=_check_day,
+        help="Last day of the period; up to now by default.",
+        show_default=False,
+    ),
+]
+
+
 def liability(
     *,
     program: AnyProgram = None,
-    cost: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CURRENCY=COST",
-            callback=_check_costs,
-            help="What one point costs, in whatever money: points=0.01. Once for each currency.",
-            show_default=False,
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATE",
-            callback=_check_day,
-            help="First day of the period of what was moved; 30 days before its end by default.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATE",
-            callback=_check_day,
-            help="Last day of the period; up to now by default.",
-            show_default=False,
-        ),
-    ] = None,
+    cost: Costs = None,
+    since: Since = None,
+    until: Until = None,
     as_json: Json = False,
 ) -> None:
     """Show what is owed to members, by currency: open points by the month in which they expire.
@@ -117,7 +124,7 @@ def liability(
     async def work(settings: Settings) -> int:
         await check_migrated(settings)
         async with view_pool(settings) as pool:
-            with _progress() as progress:
+            with showing.progress(*_COLUMNS) as progress:
                 found = await reports.liability(
                     pool, program, costs, first, last, _teller(progress)
                 )
@@ -133,19 +140,6 @@ def liability(
         return EXIT_OK
 
     carry_out(work)
-
-
-def _progress() -> Progress:
-    """Return a progress bar, which shows itself where somebody can see it."""
-    talk = showing.console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=talk,
-        transient=True,
-        disable=not talk.is_terminal,
-    )
 
 
 def _teller(progress: Progress) -> Callable[[str], None]:

@@ -25,7 +25,7 @@ def _group() -> None:
 @schemas.command()
 def export(
     folder: Annotated[
-        str, typer.Argument(metavar="[DIR]", help="Where to; made if need be.")
+        str, typer.Argument(metavar="DIR", help="Where to; made if need be.")
     ] = "schemas",
     *,
     as_json: Json = False,

@@ -11,6 +11,7 @@ import orjson
 import typer
 from rich import box
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,8 @@ from worker.masking import mask
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+    from rich.progress import ProgressColumn
 
 # Where nobody looks at it, a table must not be cut to the width of a window.
 _WIDTH_WITHOUT_TERMINAL: Final = 200
@@ -91,13 +94,20 @@ def moment(time: datetime | None) -> str:
     return "never" if time is None else f"{time:%Y-%m-%d %H:%M:%S}Z"
 
 
-def table(*headings: str, right: Iterable[str] = ()) -> Table:
-    """Return an empty table; the columns named in `right` are set flush right."""
+def progress(*columns: ProgressColumn) -> Progress:
+    """Return a progress bar, which shows itself only where somebody can see it, while it lasts."""
+    out = console(stderr=True)
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+
+
+def table(*headings: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
+    """Return an empty table; columns in `right` are flush right, those in `whole` never folded."""
     empty = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    flush = frozenset(right)
+    flush, unfolded = frozenset(right), frozenset(whole)
     for heading in headings:
         justify: Any = "right" if heading in flush else "left"
-        empty.add_column(heading, justify=justify, overflow="fold")
+        no_wrap = heading in unfolded
+        empty.add_column(heading, justify=justify, overflow="fold", no_wrap=no_wrap)
     return empty
 
 

@@ -6,6 +6,7 @@ that long ids and reasons never squeeze the figures.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
@@ -81,7 +82,7 @@ def _about(document: dict[str, Any], *, wallet: bool) -> Iterator[str]:
         details = [f"{detail['field']} {detail['rule']}" for detail in error["details"]]
         yield f"{error['key']}: {'; '.join(details) or error['message']}"
     elif document["operation"] == names.HOLD:
-        yield f"{document['requested']} held until {document['expires_at']}"
+        yield f"{document['requested']} held until {_moment(document['expires_at'])}"
     if wallet:
         yield _wallet(document)
     if document["request_id"]:
@@ -105,8 +106,12 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
 def _lot(lot: dict[str, Any]) -> str:
     sign = "" if lot["points"].startswith("-") else "+"
     labels = [f"{name} {lot[key]}" for name, key in _LABELS if lot.get(key)]
-    expires = f"expires {lot['expires_at']}" if lot["expires_at"] else "never expires"
+    expires = f"expires {_moment(lot['expires_at'])}" if lot["expires_at"] else "never expires"
     return ", ".join([f"lot {lot['lot_id']}: {sign}{lot['points']}", expires, *labels])
+
+
+def _moment(text: str) -> str:
+    return showing.moment(datetime.fromisoformat(text))
 
 
 def _wallet(document: dict[str, Any]) -> str:
