@@ -101,8 +101,8 @@ class Member:
 
     `sequence` counts the stored outcomes, `last_recorded_at` is the latest of their times, and
     `stored_sequence` is what the books held when the member was read. `due_at` is a time before
-    which nothing falls due. `is_whole` says that all wallets with all lots, all holds and awards
-    and the originals that the batch names are here; else only what plain adjustments need.
+    which nothing falls due. `is_whole` says that all wallets with all lots, all holds, and the
+    awards and originals that the batch names are here; else only what plain adjustments need.
 
     `is_known_elsewhere` says that another programme has enrolled this member. `operators` are the
     days of the batch's operators, by (operator, currency, day); they are shared between members.

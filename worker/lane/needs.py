@@ -80,23 +80,30 @@ async def read(
     for key, arrival in asked:
         if key in whole and arrival.request is not None:
             whole[key] |= _named(arrival.request)
-    strangers = {
-        key: members[key]
-        for key, _ in asked
-        if (program := programs.get(key.program_id)) is not None
-        and program.enrolment_required
-        and not members[key].is_enrolled
+    if closed := {key for key, program in programs.items() if program.enrolment_required}:
+        strangers = {
+            key: members[key]
+            for key, _ in asked
+            if key.program_id in closed and not members[key].is_enrolled
+        }
+        await transaction.known_elsewhere(list(strangers.values()))
+    awards = {
+        (key, arrival.request.award_id)
+        for key, arrival in asked
+        if key in whole and arrival.request is not None and arrival.request.award_id is not None
     }
-    await transaction.known_elsewhere(list(strangers.values()))
-    await transaction.read_whole(list(whole), whole, members)
+    await transaction.read_whole(list(whole), whole, awards, members)
     known = [
         (key, arrival.request, program)
         for key, arrival in asked
         if arrival.request is not None and (program := programs.get(key.program_id)) is not None
     ]
     await _read_plain(transaction, [one for one in known if one[0] not in whole], members, times)
-    await _read_days(transaction, known, members, times)
-    await _lock_operators(transaction, known, members, times)
+    capped = {key for key, program in programs.items() if _has_caps(program)}
+    with_caps = [one for one in known if one[0].program_id in capped]
+    await _read_days(transaction, with_caps, members, times)
+    limited = [one for one in known if one[2].points_per_operator_per_day is not None]
+    await _lock_operators(transaction, limited, members, times)
 
 
 def _is_special(request: Request | None) -> bool:
@@ -107,6 +114,10 @@ def _is_special(request: Request | None) -> bool:
         return True
     is_aimed = request.promotion_id is not None or request.promotion_identifier is not None
     return is_aimed and request.points is not None and request.points[0] < 0
+
+
+def _has_caps(program: Program) -> bool:
+    return any(currency.counts_days for currency in program.currencies)
 
 
 def _is_due(member: Member, now: datetime) -> bool:
@@ -133,7 +144,10 @@ async def _read_plain(
         currency = program.currency(request.currency)
         if currency is None or request.points is None:
             continue
-        wallet = debits.setdefault(WalletKey(*key, currency.code, request.category), _Debits())
+        place = WalletKey(*key, currency.code, request.category)
+        wallet = debits.get(place)
+        if wallet is None:
+            wallet = debits[place] = _Debits()
         points = to_minor_units(*request.points, currency.decimals) or 0
         if points >= 0:
             wallet.credited += points
@@ -157,11 +171,12 @@ async def _read_days(
     members: Mapping[MemberKey, Member],
     times: Mapping[MemberKey, datetime],
 ) -> None:
-    """Read what was earned and spent in the wallets whose currencies have caps."""
+    """Read what was earned and spent in the wallets whose currencies have caps.
+
+    All programmes of `known` have such currencies.
+    """
     since: dict[WalletKey, date] = {}
     for key, request, program in known:
-        if not any(currency.counts_days for currency in program.currencies):
-            continue
         code, category = request.currency, request.category
         hold = members[key].holds.get(request.hold or "")
         if hold is not None:
@@ -182,15 +197,14 @@ async def _lock_operators(
     members: Mapping[MemberKey, Member],
     times: Mapping[MemberKey, datetime],
 ) -> None:
-    """Lock what operators have moved today, and share it between the members."""
+    """Lock what operators have moved today, and share it between the members.
+
+    All programmes of `known` limit that.
+    """
     wanted: dict[OperatorKey, set[MemberKey]] = {}
     for key, request, program in known:
         operator = request.adjusted_by
-        if (
-            program.points_per_operator_per_day is None
-            or not operator
-            or request.operation in _FREE_OF_OPERATORS
-        ):
+        if not operator or request.operation in _FREE_OF_OPERATORS:
             continue
         today = times[key].astimezone(program.time_zone).date()
         for currency in _currencies(program, request):

@@ -173,17 +173,19 @@ class Transaction:
         self,
         keys: Collection[MemberKey],
         named: Mapping[MemberKey, Collection[str]],
+        awards: Collection[tuple[MemberKey, str]],
         members: Mapping[MemberKey, Member],
     ) -> None:
         """Read all that stands under these members' locks, but for ordinals and days.
 
         `named` are the ids that requests of the batch give in `reverses` and `hold`: those that
         are applied changes come into `originals`, those that are holds no longer open into
-        `ended_holds`. Must come before `read_days`, and instead of `read_wallets` and `read_lots`
-        for these members.
+        `ended_holds`. `awards` are the awards that requests name: of all that a member has ever
+        got, only these are read. Must come before `read_days`, and instead of `read_wallets` and
+        `read_lots` for these members.
         """
         if keys:
-            await whole.read(self._connection, keys, named, members, self._stored)
+            await whole.read(self._connection, keys, named, awards, members, self._stored)
 
     async def read_days(
         self, since: Mapping[WalletKey, date], members: Mapping[MemberKey, Member]

@@ -27,20 +27,22 @@ async def read(
     connection: asyncpg.Connection,
     keys: Collection[MemberKey],
     named: Mapping[MemberKey, Collection[str]],
+    awards: Collection[tuple[MemberKey, str]],
     members: Mapping[MemberKey, Member],
     stored: Mapping[MemberKey, Stored],
 ) -> None:
-    """Put into members all their wallets, lots, holds and awards, and what `named` names."""
+    """Put into members all their wallets, lots and holds, and what `named` and `awards` name."""
     wanted = columns(keys, 2)
     place_wallets(await connection.fetch(statement("whole_wallets"), *wanted), members)
     place_lots(await connection.fetch(statement("whole_lots"), *wanted), members)
     for row in await connection.fetch(statement("whole_holds"), *wanted):
         key, hold = MemberKey(row[0], row[1]), Hold(*row[2:])
         members[key].holds[hold.hold_id] = hold
-    for program_id, member_id, award_id, award_type in await connection.fetch(
-        statement("whole_awards"), *wanted
-    ):
-        members[MemberKey(program_id, member_id)].awards[award_id] = award_type
+    if awards:
+        labels = columns([(*key, award_id) for key, award_id in awards], 3)
+        rows = await connection.fetch(statement("whole_awards"), *labels)
+        for program_id, member_id, award_id, award_type in rows:
+            members[MemberKey(program_id, member_id)].awards[award_id] = award_type
     ids = [(*key, request_id) for key in keys for request_id in named.get(key, ())]
     if ids:
         rows = await connection.fetch(statement("whole_originals"), *columns(ids, 3))
