@@ -58,10 +58,10 @@ def overspent(case: Case, points: int) -> Rejection | None:
 
 def count(case: Case) -> None:
     """Count what the case's outcome did to its wallet as earned or spent today."""
+    if not case.currency.counts_days:
+        return
     points, request = case.outcome.points, case.request
     if not points or request.bypass_caps or request.operation not in _COUNTED:
-        return
-    if not case.currency.counts_days:
         return
     day = case.wallet.days.setdefault(case.today, Day())
     if points > 0:

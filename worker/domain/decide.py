@@ -166,29 +166,16 @@ class _Sitting:
         category = earlier.category if earlier else request.category
         wallet = self.member.wallet(currency.code, category)
         steps = self._due(program, request, arrival.request_id, wallet)
-        case = Case(
-            program=program,
-            currency=currency,
-            member=self.member,
-            wallet=wallet,
-            arrival=arrival,
-            request=request,
-            now=self.now,
-            outcome=Outcome(
-                request_id=arrival.request_id,
-                operation=request.operation,
-                status=names.APPLIED,
-                event_type=None,
-                sequence=0,
-                recorded_at=self.now,
-                request=request,
-            ),
-            has_fallen_due=bool(steps),
+        now, event_type, sequence = self.now, None, 0
+        outcome = Outcome(
+            arrival.request_id, request.operation, names.APPLIED, event_type, sequence, now, request
         )
+        case = Case(program, currency, self.member, wallet, arrival, request, now, outcome)
+        case.has_fallen_due = bool(steps)
         outcome = self._operate(case)
         if request.operation != names.EXPIRE or outcome.rejection is not None:
             outcome.show_wallet(wallet, currency)
-        steps += [Step(beside) for beside in case.beside]
+        steps += map(Step, case.beside)
         steps.append(Step(outcome, arrival))
         return steps
 
@@ -222,7 +209,9 @@ class _Sitting:
         if request.operation != names.EXPIRE:
             wallets = [wallet]
             original = member.originals.get(request.reverses) if request.reverses else None
-            if names.CONVERT in (request.operation, original and original.operation):
+            if request.operation == names.CONVERT or (
+                original is not None and original.operation == names.CONVERT
+            ):
                 wallets.append(member.wallet(wallet.currency, names.REGULAR))
             return expire.due(program, member, wallets, request_id, now)
         steps = expire.due(program, member, expire.wallets_of(program, member), request_id, now)

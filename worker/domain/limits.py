@@ -21,13 +21,10 @@ _LIMITED: Final = (names.ADJUST, names.SET_BALANCE, names.HOLD, names.CONVERT)
 
 def books(points: int, balance: int, total: int) -> Rejection | None:
     """Refuse a change that would take a figure beyond what the books can hold."""
-    figures = (abs(points), abs(balance + points), total + max(points, 0))
-    if max(figures) > money.MINOR_UNITS_MAX:
-        return Rejection(
-            errors.LIMIT_EXCEEDED,
-            f"points, balance and total may reach {money.MINOR_UNITS_MAX} minor units at most.",
-        )
-    return None
+    most = money.MINOR_UNITS_MAX
+    if abs(points) <= most and abs(balance + points) <= most and total + points <= most:
+        return None
+    return _limit(f"points, balance and total may reach {most} minor units at most.")
 
 
 def exceeded(case: Case, points: int, moved: int | None = None) -> Rejection | None:

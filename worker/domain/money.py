@@ -16,6 +16,8 @@ def to_minor_units(digits: int, scale: int, decimals: int) -> int | None:
 
     `scale` holds no trailing zeros, so None means: more decimals than the currency has.
     """
+    if scale == decimals:
+        return digits
     if scale > decimals:
         return None
     return digits * int(10 ** (decimals - scale))
