@@ -5,95 +5,46 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from decimal import Decimal
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.inside import Desk, settings_of
+from tests.property import on_books
 from tests.property.histories import STARTS, History, Request, histories, history
+from tests.property.on_books import ON_A_DATABASE, cut, in_units, pool_of, redelivered
 from tests.property.tokens import Tokens, Told
-from worker.lane.applying import Applied
-from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import asyncpg
 
+    from tests.property.on_books import Kept
     from worker.store.pool import Pool
 
 MEMBERS = ("m", "n", "o")
-TABLES = ("members", "wallets", "lots", "journal")
 LOTS_LISTED_MAX = 100
-# The database of a test serves all its examples, each of which empties the books first. What
-# fails is told by its seed: to shrink it would take minutes.
-ON_A_DATABASE = settings(
-    max_examples=5,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 PLAIN: dict[str, Any] = {
     "currencies": [{"code": code, "decimals": 0, "expiry": {}} for code in ("points", "coins")]
+}
+
+_WALLET = ("member_id", "currency", "category")
+_KEYS = {
+    "wallets": _WALLET,
+    "lots": (*_WALLET, "lot_id"),
+    "journal": ("member_id", "sequence", "step"),
 }
 
 Batches = list[list[Request]]
 
 
-class Kept(NamedTuple):
-    """What applying a history comes to: answers, events, and all that the books hold."""
-
-    answers: list[bytes]
-    events: list[tuple[str | None, str, bytes]]
-    tables: dict[str, list[asyncpg.Record]]
-
-
-@asynccontextmanager
-async def pool_of(database_url: str) -> AsyncIterator[Pool]:
-    pool = await open_pool(settings_of("amqp://nobody@localhost", database_url, "desk"))
-    try:
-        yield pool
-    finally:
-        await close_pool(pool)
-
-
 async def keep(pool: Pool, past: History, batches: Batches) -> Kept:
     """Apply a history to empty books in these batches, each at the time of its requests."""
-    async with pool.acquire() as connection:
-        await connection.execute("RESET ROLE")
-        await connection.execute(f"TRUNCATE {', '.join(f'points.{name}' for name in TABLES)}")
-        await connection.execute("DELETE FROM points.programs")
-        await connection.execute(
-            "INSERT INTO points.programs VALUES ('acme', 1, $1)", past.document
-        )
-        await connection.execute("SET ROLE points_worker")
-    now = STARTS[0]
-    desk = Desk(pool, clock=lambda _: now)
-    applied = Applied()
-    for batch in batches:
-        now = batch[-1].now
-        applied += await desk.apply(*(published(request) for request in batch))
-    return Kept(
-        [entry.outcome for entry in applied.answers],
-        [
-            (event.message_id, event.routing_key, event.body)
-            for event in applied.publications
-            if event.exchange == "desk.events"
-        ],
-        {name: await pool.fetch(f"TABLE points.{name} ORDER BY {_KEYS[name]}") for name in TABLES},
+    await on_books.empty(pool, past.document)
+    return await on_books.keep(
+        pool, ((batch[-1].now, [published(request) for request in batch]) for batch in batches)
     )
-
-
-_KEYS = {
-    "members": "member_id",
-    "wallets": "member_id, currency, category",
-    "lots": "member_id, currency, category, expires_at, lot_id",
-    "journal": "member_id, sequence, step",
-}
 
 
 def member_of(request: Request) -> str:
@@ -113,24 +64,6 @@ def published(request: Request) -> dict[str, Any]:
 
 def one_by_one(past: History) -> Batches:
     return [[request] for request in past.requests]
-
-
-def cut(past: History, seed: int) -> Batches:
-    """Batches that end where the time of the history changes, and anywhere else."""
-    chance = random.Random(seed)
-    batches: Batches = []
-    for group in past.groups:
-        batches.append([])
-        for request in group:
-            if batches[-1] and chance.random() < 0.3:
-                batches.append([])
-            batches[-1].append(request)
-    return batches
-
-
-def redelivered(batches: Batches) -> Batches:
-    """The same batches, each begun with a second delivery of the one before."""
-    return batches[:1] + [before + batch for before, batch in pairwise(batches)]
 
 
 def model_of(past: History) -> tuple[list[Told], list[tuple[Any, ...]], list[tuple[Any, ...]]]:
@@ -157,15 +90,7 @@ def model_of(past: History) -> tuple[list[Told], list[tuple[Any, ...]], list[tup
 def told_by(outcome: bytes, program: dict[str, Any]) -> Told:
     """What an outcome tells, of all that the model tells."""
     document = json.loads(outcome)
-    decimals = {item["code"]: item["decimals"] for item in program["currencies"]}
-
-    def units(amount: str | None) -> int | None:
-        if amount is None:
-            return None
-        scaled = Decimal(amount).scaleb(decimals.get(document["currency"], 0))
-        assert scaled == int(scaled)
-        return int(scaled)
-
+    units = in_units(document, program)
     return Told(
         document["status"],
         document["error"] and document["error"]["key"],
@@ -188,18 +113,14 @@ def told_by(outcome: bytes, program: dict[str, Any]) -> Told:
 
 def assert_as_the_model_says(past: History, kept: Kept) -> None:
     journal, wallets, lots = model_of(past)
-    tables = kept.tables
-    assert [told_by(row["outcome"], past.document) for row in tables["journal"]] == journal
-    assert (
-        _columns(
-            tables["wallets"],
-            ("member_id", "currency", "category", "balance", "deficit", "total", "version"),
-        )
-        == wallets
+    rows = {name: sorted(kept.tables[name], key=itemgetter(*_KEYS[name])) for name in _KEYS}
+    assert [told_by(row["outcome"], past.document) for row in rows["journal"]] == journal
+    assert _columns(rows["wallets"], (*_WALLET, "balance", "deficit", "total", "version")) == (
+        wallets
     )
-    assert _columns(
-        tables["lots"], ("member_id", "currency", "category", "lot_id", "remaining")
-    ) == [lot[:-1] for lot in lots]
+    assert _columns(rows["lots"], (*_WALLET, "lot_id", "remaining")) == sorted(
+        lot[:-1] for lot in lots
+    )
 
 
 def _columns(rows: list[asyncpg.Record], names: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -214,9 +135,9 @@ async def test_batches_cut_anywhere_give_the_same_answers_events_and_books(
     async with pool_of(database_url) as pool:
         kept = await keep(pool, past, past.groups)
         assert_as_the_model_says(past, kept)
-        assert await keep(pool, past, cut(past, seed)) == kept
+        assert await keep(pool, past, cut(past.groups, seed)) == kept
         assert await keep(pool, past, one_by_one(past)) == kept
-        again = await keep(pool, past, redelivered(cut(past, seed)))
+        again = await keep(pool, past, redelivered(cut(past.groups, seed)))
         assert again.tables == kept.tables
         assert set(again.answers) == set(kept.answers)
         assert set(again.events) == set(kept.events)
@@ -238,7 +159,7 @@ async def test_a_wallet_of_many_lots_fares_as_if_all_of_them_were_read(
     async with pool_of(database_url) as pool:
         kept = await keep(pool, past, past.groups)
         assert_as_the_model_says(past, kept)
-        assert await keep(pool, past, [opening, *cut(rest, seed)]) == kept
+        assert await keep(pool, past, [opening, *cut(rest.groups, seed)]) == kept
 
 
 def _small_credit(chance: random.Random, start: datetime) -> dict[str, Any]:

@@ -60,8 +60,8 @@ def grouped(past: Past) -> Batches:
     return [list(group) for _, group in itertools.groupby(past.asked, key=lambda asked: asked[1])]
 
 
-def comparable(kept: Kept) -> Kept:
-    """Leave out what may depend on how a history is cut."""
+def comparable(kept: Kept) -> tuple[Any, ...]:
+    """What may not depend on how a history is cut."""
     tables = {
         table: [
             {name: value for name, value in row.items() if (table, name) not in LESS_EXACT}
@@ -69,7 +69,11 @@ def comparable(kept: Kept) -> Kept:
         ]
         for table, rows in kept.tables.items()
     }
-    return kept._replace(tables={table: sorted(rows, key=repr) for table, rows in tables.items()})
+    return (
+        kept.answers,
+        kept.events,
+        {name: sorted(rows, key=repr) for name, rows in tables.items()},
+    )
 
 
 def told_by(row: asyncpg.Record, program: dict[str, Any]) -> Told:
