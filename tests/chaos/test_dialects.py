@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from tests.dialect_vectors import BEANS, CAPILLARY
-from tests.dialect_vectors_vm import ASKED, BANK, MASTERCARD, VOUCHERIFY
+from tests.dialect_vectors.beans import BEANS
+from tests.dialect_vectors.capillary import CAPILLARY
+from tests.dialect_vectors.mastercard import ASKED, BANK, MASTERCARD
+from tests.dialect_vectors.voucherify import VOUCHERIFY
 from tests.end_to_end.vendors import IDENTIFIER_KEY, Said, Vendors
 from tests.waiting import until
 

@@ -8,12 +8,11 @@ from functools import cache
 
 import pytest
 
-from tests import dialect_vectors, dialect_vectors_vm
+from tests.dialect_vectors import VECTORS
 from tests.readmes import ROOT, links, spans
 
 PAGE = ROOT / "worker" / "dialects" / "CONFORMANCE.md"
 
-VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
 
 NOT_FOR_A_QUEUE = "Not for a queue: "
 

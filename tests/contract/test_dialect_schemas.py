@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from schemas import dialects
 from schemas.export import json_schema
-from tests import dialect_vectors, dialect_vectors_vm
+from tests.dialect_vectors import VECTORS
 from tests.unit.dialects.counter import Counter, arrive, program_of
 from worker.dialects import DIALECTS
 from worker.dialects.dialect import Refused, Undeliverable
@@ -18,7 +18,6 @@ from worker.dialects.dialect import Refused, Undeliverable
 if TYPE_CHECKING:
     from tests.dialect_vectors import Vector
 
-VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
 STORED = [vector for vector in VECTORS if vector.letter is None]
 
 MEMBER_ID = "10054321"

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.conftest import own_database
-from tests.dialect_vectors_vm import ASKED, BANK, MASTERCARD
+from tests.dialect_vectors.mastercard import ASKED, BANK, MASTERCARD
 from tests.end_to_end.vendors import IDENTIFIER_KEY, Said, Vendors
 from tests.scene import Scene
 from tests.waiting import until

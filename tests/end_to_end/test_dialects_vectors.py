@@ -12,10 +12,12 @@ import pytest
 import pytest_asyncio
 
 from schemas.topology import bucket_key
-from tests import dialect_vectors, dialect_vectors_vm
 from tests.conftest import own_database
-from tests.dialect_vectors import BEANS, CAPILLARY, WLL
-from tests.dialect_vectors_vm import VOUCHERIFY
+from tests.dialect_vectors import VECTORS
+from tests.dialect_vectors.beans import BEANS, SHOP
+from tests.dialect_vectors.capillary import ACME, CAPILLARY
+from tests.dialect_vectors.voucherify import VOUCHERIFY
+from tests.dialect_vectors.wll import REWARDS, WLL
 from tests.end_to_end.vendors import IDENTIFIER_KEY, Said, Vendors, ids
 from tests.scene import Scene
 from worker.broker import open_connection
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
 OF_CARDS = [vector for vector in VECTORS if vector.dialect == VOUCHERIFY]
 
 # The vendor's client says of none of its names that they are for us, and types some of them.
@@ -129,7 +130,7 @@ async def test_the_event_of_a_vendors_message_is_the_canonical_one(vendors: Vend
 async def test_two_pending_debits_at_once_never_take_more_than_there_is(vendors: Vendors) -> None:
     member_id = vendors.new_member()
     await vendors.ask({"request_id": "r0", "member_id": member_id, "points": 100})
-    await vendors.apply(dialect_vectors.SHOP)
+    await vendors.apply(SHOP)
     whose = {"member-id": member_id}
     body = {"type": "debit", "points": 60, "pending": True}
     answers = [
@@ -144,7 +145,7 @@ async def test_two_pending_debits_at_once_never_take_more_than_there_is(vendors:
 async def test_messages_of_several_vendors_for_one_member_keep_their_order(
     vendors: Vendors,
 ) -> None:
-    await vendors.apply(dialect_vectors.REWARDS)
+    await vendors.apply(REWARDS)
     member_id = vendors.new_member()
     whose = {"member-id": member_id, "program-id": "wll"}
     body_of = {
@@ -168,7 +169,7 @@ async def test_what_a_publisher_may_not_do_it_may_not_do_in_a_vendors_words(
     vendors: Vendors,
 ) -> None:
     """The door sends everything on as the worker's own user, who may do anything."""
-    document = {**dialect_vectors.SHOP, "program_id": "guarded"}
+    document = {**SHOP, "program_id": "guarded"}
     await vendors.apply(document | {"publishers": [{"user_id": "till", "may": ["adjust"]}]})
     whose = {"member-id": vendors.new_member(), "program-id": "guarded"}
     reply = await vendors.say(BEANS, {"type": "credit", "points": 1}, whose)
@@ -203,7 +204,7 @@ async def test_without_a_message_id_a_vendors_message_is_no_request(vendors: Ven
 async def test_a_letter_that_is_replayed_once_its_identifier_is_known_is_carried_out(
     vendors: Vendors,
 ) -> None:
-    await vendors.apply(dialect_vectors.ACME)
+    await vendors.apply(ACME)
     member_id, scene = vendors.new_member(), vendors.scene
     await vendors.ask(
         {"request_id": "r0", "member_id": member_id, "program_id": "973", "points": 770}

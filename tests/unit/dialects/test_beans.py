@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from schemas.numbers import NumberText
-from tests.dialect_vectors import SHOP
+from tests.dialect_vectors.beans import SHOP
 from tests.unit.dialects.counter import NOW, Counter, Json, arrive, program_of
 from worker.dialects.beans import Beans
 from worker.dialects.dialect import Refused, Undeliverable

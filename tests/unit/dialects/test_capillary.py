@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from schemas.numbers import NumberText
-from tests.dialect_vectors import ACME
+from tests.dialect_vectors.capillary import ACME
 from tests.unit.dialects.counter import Json, arrive, program_of
 from worker.dialects.capillary import Capillary
 from worker.dialects.dialect import Identifier, Inbound, Refused, Undeliverable

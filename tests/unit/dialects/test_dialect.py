@@ -15,7 +15,7 @@ from schemas.numbers import NumberText
 from schemas.outcome import Error
 from schemas.reading import write_json
 from schemas.request import AdjustmentRequest
-from tests import dialect_vectors, dialect_vectors_vm
+from tests.dialect_vectors import VECTORS
 from tests.unit.dialects.counter import Json, arrive, program_of
 from worker.dialects import DIALECTS
 from worker.dialects.dialect import Faults, Refused, Undeliverable, header
@@ -23,7 +23,6 @@ from worker.dialects.dialect import Faults, Refused, Undeliverable, header
 if TYPE_CHECKING:
     from worker.domain.program import Program
 
-VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
 DOCUMENTS = {item.programme["program_id"]: item.programme for item in VECTORS if item.programme}
 PROGRAMS = [*map(program_of, DOCUMENTS.values()), None]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import dialect_vectors, dialect_vectors_vm
+from tests.dialect_vectors import VECTORS
 from tests.unit.dialects.counter import Counter, arrive, program_of
 from worker.dialects import DIALECTS
 from worker.dialects.dialect import Undeliverable
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 MEMBER_ID = "10054321"
 
-VECTORS = (*dialect_vectors.VECTORS, *dialect_vectors_vm.VECTORS)
 
 _STORED = [vector for vector in VECTORS if vector.letter is None]
 _LETTERS = [vector for vector in VECTORS if vector.letter is not None]

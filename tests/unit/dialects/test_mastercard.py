@@ -19,7 +19,7 @@ from schemas import errors
 from schemas.numbers import NumberText
 from schemas.outcome import Outcome as StoredOutcome
 from schemas.reading import read_json, write_json
-from tests.dialect_vectors_vm import ASKED, BANK, MASTERCARD
+from tests.dialect_vectors.mastercard import ASKED, BANK, MASTERCARD
 from tests.unit.dialects.counter import Counter, arrive, program_of
 from tests.unit.dialects.test_jwe import certificate_of
 from worker.dialects.dialect import Inbound, Refused, Undeliverable

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemas import errors
 from schemas.outcome import Outcome as StoredOutcome
 from schemas.text import text_rule
-from tests.dialect_vectors_vm import CARDS, CARDS_WITH_CENTS, VOUCHERIFY
+from tests.dialect_vectors.voucherify import CARDS, CARDS_WITH_CENTS, VOUCHERIFY
 from tests.unit.dialects import counter as counter_module
 from tests.unit.dialects.counter import Counter, arrive, program_of
 from worker.dialects.dialect import Inbound, Refused, Undeliverable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from schemas.numbers import NumberText
-from tests.dialect_vectors import REWARDS
+from tests.dialect_vectors.wll import REWARDS
 from tests.unit.dialects.counter import Json, arrive, program_of
 from worker.dialects.dialect import Refused, Undeliverable
 from worker.dialects.wll import WhiteLabelLoyalty
