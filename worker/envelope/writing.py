@@ -63,26 +63,25 @@ def entry_of(
     `subject` is the released request or lapsed hold that it belongs to, None for the request
     itself. The changes of lots stand beside the answer where it does not tell them whole.
     """
+    # By position, in the order of the columns: names would double what an entry costs to make.
     return Entry(
-        program_id=key.program_id,
-        member_id=key.member_id,
-        request_id=key.request_id,
-        step=step,
-        sequence=outcome.sequence,
-        status=outcome.status,
-        event_type=outcome.event_type,
-        error_key=outcome.rejection.key if outcome.rejection else None,
-        currency=outcome.currency.code if outcome.currency else None,
-        category=outcome.category,
-        points=outcome.points,
-        balance=outcome.balance,
-        total=outcome.total,
-        version=outcome.version,
-        fingerprint=fingerprint,
-        recorded_at=outcome.recorded_at,
-        outcome=outcome_bytes(outcome, key.program_id, key.member_id),
-        subject=subject,
-        lots=_untold(outcome.lots),
+        *key,
+        step,
+        outcome.sequence,
+        outcome.status,
+        outcome.event_type,
+        outcome.rejection.key if outcome.rejection else None,
+        outcome.currency.code if outcome.currency else None,
+        outcome.category,
+        outcome.points,
+        outcome.balance,
+        outcome.total,
+        outcome.version,
+        fingerprint,
+        outcome.recorded_at,
+        outcome_bytes(outcome, key.program_id, key.member_id),
+        subject,
+        _untold(outcome.lots),
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.domain.wallet import Label, LotChange
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One stored outcome; the fields are the journal's columns.
 
     `request_id` is the request that caused it and `step` its number among what that caused.

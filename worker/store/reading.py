@@ -42,17 +42,10 @@ def place_lots(rows: Iterable[asyncpg.Record], members: Mapping[MemberKey, Membe
     for row in rows:
         program_id, member_id, currency, category, expires_at, lot_id, points, remaining = row[:8]
         wallet = members[MemberKey(program_id, member_id)].wallets[currency, category]
-        label = Label(*row[8:])
-        wallet.lots.append(
-            Lot(
-                lot_id,
-                points,
-                remaining,
-                expires_at,
-                stored=remaining,
-                label=UNLABELLED if label == UNLABELLED else label,
-            )
-        )
+        lot = Lot(lot_id, points, remaining, expires_at, stored=remaining)
+        if row[8:] != UNLABELLED:
+            lot.label = Label(*row[8:])
+        wallet.lots.append(lot)
 
 
 async def early(

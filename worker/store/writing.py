@@ -6,8 +6,7 @@ Every statement takes all that there is to write of its kind, and is left out wh
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     Rows = Iterable[tuple[Any, ...]]
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-_JOURNAL_COLUMNS: Final = tuple(column.name for column in fields(Entry))
-_journal_row = attrgetter(*_JOURNAL_COLUMNS)
 
 
 @dataclass(slots=True)
@@ -80,8 +77,8 @@ async def books(
         await connection.copy_records_to_table(
             "journal",
             schema_name="points",
-            columns=_JOURNAL_COLUMNS,
-            records=map(_journal_row, entries),
+            columns=Entry._fields,
+            records=entries,
         )
     await _write(
         connection,
