@@ -109,8 +109,12 @@ class Applier:
     async def _carry_out(
         self, readings: Sequence[Reading], keys: Collection[RequestKey], applied: Applied
     ) -> None:
+        arrived = [
+            None if reading.key is None else (reading.key.member, reading.arrival)
+            for reading in readings
+        ]
         async with self._books.transaction() as transaction:
-            members = await transaction.lock({key.member: None for key in keys})
+            members = await transaction.lock({one[0]: None for one in arrived if one is not None})
             now, programs = await transaction.clock_and_programs(
                 {key.program_id: None for key in keys}
             )
@@ -124,18 +128,14 @@ class Applier:
                 if reading.key is not None and reading.ordinal is not None
             }
             batch.remember(known, await transaction.early(members, keys, streams, early_arrival))
-            arrivals = [None if reading.key is None else reading.arrival for reading in readings]
             asked = [
-                (reading.key.member, arrival)
-                for reading, arrival in zip(readings, arrivals, strict=True)
-                if reading.key is not None
-                and arrival is not None
-                and reading.letter is not KILLER
-                and batch.is_new(reading.key)
+                one
+                for reading, one in zip(readings, arrived, strict=True)
+                if one is not None and reading.letter is not KILLER and batch.is_new(*one)
             ]
             await needs.read(transaction, asked, programs, members, times)
-            for reading, arrival in zip(readings, arrivals, strict=True):
-                story = None if arrival is None else batch.settle(reading, arrival)
+            for reading, one in zip(readings, arrived, strict=True):
+                story = None if one is None else batch.settle(reading, *one)
                 self._answer(reading, story, programs, applied)
             await transaction.write(
                 batch.fresh,

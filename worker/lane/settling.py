@@ -95,15 +95,16 @@ class Batch:
         for key, end in early.ended.items():
             self._stories[key] = Story(end.fingerprint, end.own)
 
-    def is_new(self, key: RequestKey) -> bool:
+    def is_new(self, member_key: MemberKey, arrival: Arrival) -> bool:
         """Tell whether a request has neither been decided nor waits to be."""
-        return key not in self._stories and key.request_id not in self._members[key.member].waiting
+        if arrival.request_id in self._members[member_key].waiting:
+            return False
+        return (*member_key, arrival.request_id) not in self._stories
 
-    def settle(self, reading: Reading, arrival: Arrival) -> Story | None:
+    def settle(self, reading: Reading, member_key: MemberKey, arrival: Arrival) -> Story | None:
         """Return what a request has caused, now or before; None where it waits for its turn."""
         key = reading.key
         assert key is not None, "a message without ids is no request"
-        member_key = key.member
         member, now = self._members[member_key], self._times[member_key]
         if story := self._stories.get(key):
             if reading.has_fingerprint(story.fingerprint):
