@@ -9,35 +9,28 @@ import base64
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import client_encryption.jwe_encryption as mastercard  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
-from client_encryption.jwe_encryption_config import (  # type: ignore[import-untyped]
-    JweEncryptionConfig,
-)
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
 from tests.conftest import own_database
 from tests.dialect_vectors.mastercard import ASKED, BANK, MASTERCARD
 from tests.end_to_end.vendors import IDENTIFIER_KEY, Said, Vendors
+from tests.mastercard_client import client_of, private_pem, public_pem
 from tests.scene import Scene
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from client_encryption.jwe_encryption_config import (  # type: ignore[import-untyped]
+        JweEncryptionConfig,
+    )
 
     from tests.workers import WorkerProcess
 
@@ -114,34 +107,9 @@ def make_keys(folder: Path) -> JweEncryptionConfig:
     """Write our keys and the bank's into a folder, and return the client that uses them."""
     (folder / "private").mkdir()
     (folder / "public").mkdir()
-    (folder / "private" / "2026-11.pem").write_bytes(pem_of(OURS))
-    theirs = THEIRS.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (folder / "public" / f"{KID}.pem").write_bytes(theirs)
-    (folder / "points.pem").write_bytes(certificate_of(OURS).public_bytes(Encoding.PEM))
-    (folder / "own.pem").write_bytes(pem_of(THEIRS))
-    return JweEncryptionConfig(
-        {
-            "paths": {"$": {"toEncrypt": {"$": "$"}, "toDecrypt": {"encryptedData": "$"}}},
-            "encryptedValueFieldName": "encryptedData",
-            "encryptionCertificate": str(folder / "points.pem"),
-            "decryptionKey": str(folder / "own.pem"),
-        }
-    )
-
-
-def pem_of(key: rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def certificate_of(key: rsa.RSAPrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "points")])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
+    (folder / "private" / "2026-11.pem").write_bytes(private_pem(OURS))
+    (folder / "public" / f"{KID}.pem").write_bytes(public_pem(THEIRS))
+    return client_of(folder, OURS, THEIRS)
 
 
 def decoded(part: str) -> bytes:

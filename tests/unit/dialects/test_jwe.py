@@ -5,30 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import os
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import client_encryption.jwe_encryption as mastercard  # type: ignore[import-untyped]
 import pytest
-from client_encryption.jwe_encryption_config import (  # type: ignore[import-untyped]
-    JweEncryptionConfig,
-)
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
-    NoEncryption,
     PrivateFormat,
-    PublicFormat,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from jwcrypto.jwe import JWE
 from jwcrypto.jwk import JWK
 
+from tests.mastercard_client import certificate_pem, client_of, private_pem, public_pem
 from worker.dialects.jwe import (
     TOKEN_CHARACTERS_MAX,
     DecryptionFailed,
@@ -40,6 +34,10 @@ from worker.settings import BadSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from client_encryption.jwe_encryption_config import (  # type: ignore[import-untyped]
+        JweEncryptionConfig,
+    )
 
 OURS = rsa.generate_private_key(65_537, 2_048)
 OURS_BEFORE = rsa.generate_private_key(65_537, 2_048)
@@ -83,39 +81,9 @@ def is_refused(token: object, **more: object) -> bool:
     return True
 
 
-def certificate_of(key: rsa.RSAPrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "points")])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-
-
-def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def public_pem(key: rsa.RSAPrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> JweEncryptionConfig:
-    """Mastercard's client as a caller has it: our certificate, and a private key of its own."""
-    folder = tmp_path_factory.mktemp("client")
-    (folder / "points.pem").write_bytes(certificate_of(OURS).public_bytes(Encoding.PEM))
-    (folder / "own.pem").write_bytes(private_pem(THEIRS))
-    return JweEncryptionConfig(
-        {
-            "paths": {"$": {"toEncrypt": {"$": "$"}, "toDecrypt": {"encryptedData": "$"}}},
-            "encryptedValueFieldName": "encryptedData",
-            "encryptionCertificate": str(folder / "points.pem"),
-            "decryptionKey": str(folder / "own.pem"),
-        }
-    )
+    return client_of(tmp_path_factory.mktemp("client"), OURS, THEIRS)
 
 
 def test_what_mastercards_client_encrypts_is_opened(client: JweEncryptionConfig) -> None:
@@ -359,7 +327,7 @@ def test_keys_are_read_from_the_files_of_two_folders(tmp_path: Path) -> None:
     (private / "2026-11.pem").write_bytes(private_pem(OURS))
     (private / "2026-05.pem").write_bytes(private_pem(OURS_BEFORE))
     (private / "notes.txt").write_text("not a key")
-    (public / "bank.pem").write_bytes(certificate_of(THEIRS).public_bytes(Encoding.PEM))
+    (public / "bank.pem").write_bytes(certificate_pem(THEIRS))
     (public / "shop.pem").write_bytes(public_pem(OURS))
 
     ring = Keyring.load(private, public)

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import client_encryption.jwe_encryption as client  # type: ignore[import-untyped]
 import pytest
-from client_encryption.jwe_encryption_config import (  # type: ignore[import-untyped]
-    JweEncryptionConfig,
-)
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,8 +16,8 @@ from schemas.numbers import NumberText
 from schemas.outcome import Outcome as StoredOutcome
 from schemas.reading import read_json, write_json
 from tests.dialect_vectors.mastercard import ASKED, BANK, MASTERCARD
+from tests.mastercard_client import client_of
 from tests.unit.dialects.counter import Counter, arrive, program_of
-from tests.unit.dialects.test_jwe import certificate_of
 from worker.dialects.dialect import Inbound, Refused, Undeliverable
 from worker.dialects.jwe import Keyring
 from worker.dialects.mastercard import REPLY_KID, Mastercard
@@ -305,19 +301,7 @@ def test_the_same_is_asked_however_it_is_written_and_from_whichever_account() ->
 def test_the_vendors_client_asks_and_understands_the_answer(tmp_path: Path) -> None:
     """The whole way of an encrypted request, with the client's own configuration and keys."""
     ours, theirs = (rsa.generate_private_key(65_537, 2_048) for _ in range(2))
-    pem = Encoding.PEM
-    (tmp_path / "points.pem").write_bytes(certificate_of(ours).public_bytes(pem))
-    (tmp_path / "own.pem").write_bytes(
-        theirs.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption())
-    )
-    config = JweEncryptionConfig(
-        {
-            "paths": {"$": {"toEncrypt": {"$": "$"}, "toDecrypt": {"encryptedData": "$"}}},
-            "encryptedValueFieldName": "encryptedData",
-            "encryptionCertificate": str(tmp_path / "points.pem"),
-            "decryptionKey": str(tmp_path / "own.pem"),
-        }
-    )
+    config = client_of(tmp_path, ours, theirs)
     ring = Keyring({"2026": ours}, {"bank-1": theirs.public_key()})
     counter = Counter("mastercard", "m", PROGRAM)
 
