@@ -21,7 +21,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas import errors, names
+from schemas import dialects, errors, names
 from schemas.identity import ID_BYTES_MAX
 from worker.dialects.dialect import (
     Detail,
@@ -65,7 +65,7 @@ _REFUSED: Final = "refused"
 class Beans:
     """The dialect `beans.balance`."""
 
-    name: Final = "beans.balance"
+    name: Final = dialects.BEANS
 
     def read(
         self, document: object, headers: Mapping[str, object], message_id: str | None

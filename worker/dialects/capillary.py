@@ -15,7 +15,7 @@ from __future__ import annotations
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from schemas import errors, names, text
+from schemas import dialects, errors, names, text
 from schemas.identity import ID_BYTES_MAX, PROGRAM_ID_RULE, is_id, is_program_id
 from schemas.numbers import parse
 from worker.dialects import capillary_errors
@@ -77,7 +77,7 @@ _AVAILABLE_DECIMALS: Final = Decimal("0.001")
 class Capillary:
     """The dialect `capillary.negative_points_adjustment`."""
 
-    name: Final = "capillary.negative_points_adjustment"
+    name: Final = dialects.CAPILLARY
 
     def read(
         self, document: object, headers: Mapping[str, object], message_id: str | None

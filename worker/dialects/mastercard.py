@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas import errors, names, text
+from schemas import dialects, errors, names, text
 from schemas.faults import shape
 from schemas.identity import ID_BYTES_MAX
 from schemas.numbers import Amount, NumberText
@@ -78,7 +78,7 @@ _RECOVERABLE: Final = frozenset(
 class Mastercard:
     """The dialect `mastercard.points_adjustment`."""
 
-    name: Final = "mastercard.points_adjustment"
+    name: Final = dialects.MASTERCARD
 
     def read(
         self, document: object, headers: Mapping[str, object], message_id: str | None

@@ -26,7 +26,7 @@ from decimal import ROUND_FLOOR, Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from schemas import errors, names
+from schemas import dialects, errors, names
 from schemas.identity import ID_BYTES_MAX
 from schemas.numbers import WHOLE_DIGITS_MAX, NumberText, parse
 from schemas.times import parse_date
@@ -80,7 +80,7 @@ _REQUEST_ID_DIGITS: Final = 18
 class Voucherify:
     """The dialect `voucherify.balance`."""
 
-    name: Final = "voucherify.balance"
+    name: Final = dialects.VOUCHERIFY
 
     def read(
         self, document: object, headers: Mapping[str, object], message_id: str | None

@@ -20,7 +20,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas import errors, names, text
+from schemas import dialects, errors, names, text
 from schemas.fields import METADATA, METADATA_BYTES_MAX
 from schemas.numbers import WHOLE_DIGITS_MAX, Amount, parse
 from worker.dialects.dialect import (
@@ -60,7 +60,7 @@ _PAYLOAD_RULE: Final = (
 class WhiteLabelLoyalty:
     """The dialect `wll.event`."""
 
-    name: Final = "wll.event"
+    name: Final = dialects.WLL
 
     def read(
         self, document: object, headers: Mapping[str, object], message_id: str | None

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from worker.store.pool import Pool
 
 BODY_BYTES_MAX = 2_000
+KEY = b"a key of thirty-two bytes or so."
+MOBILE = "+49 151 0000000"
 
 
 class Forwarding:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from pydantic import SecretBytes
 
+from schemas.dialects import BEANS, CAPILLARY, MASTERCARD, VOUCHERIFY, WLL
 from schemas.errors import ERRORS
 from schemas.topology import bucket_key
 from tests.brokers import session_at
 from tests.crew import Crew, data_of
 from tests.inside import user_of
-from tests.integration.door.forwarding import BODY_BYTES_MAX, Forwarding
+from tests.integration.door.forwarding import BODY_BYTES_MAX, KEY, MOBILE, Forwarding
 from tests.proxy import Proxy
 from tests.waiting import until
 from tests.workers import WorkerProcess
@@ -37,15 +38,8 @@ if TYPE_CHECKING:
     from tests.traffic import Received
     from worker.store.pool import Pool
 
-KEY: Final = b"a key of thirty-two bytes or so."
 MEMBER: Final = "member-7"
-MOBILE: Final = "+49 151 0000000"
 ACCOUNT: Final = "5555000011112222"
-BEANS: Final = "beans.balance"
-CAPILLARY: Final = "capillary.negative_points_adjustment"
-MASTERCARD: Final = "mastercard.points_adjustment"
-WLL: Final = "wll.event"
-VOUCHERIFY: Final = "voucherify.balance"
 DEATHS_MAX: Final = 2
 
 WAYS: Final[tuple[tuple[str, dict[str, object]], ...]] = (

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from schemas.dialects import BEANS, CAPILLARY, WLL
 from schemas.topology import bucket_key
-from tests.crew import Crew
 from tests.inside import request, settings_of, user_of
-from tests.integration.door.forwarding import BODY_BYTES_MAX, Forwarding
+from tests.integration.door.forwarding import BODY_BYTES_MAX, KEY, MOBILE, Forwarding
 from tests.proxy import Proxy
 from tests.waiting import until
 from worker.dialects import DIALECTS
@@ -19,26 +19,16 @@ from worker.identifiers import fingerprint
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     import asyncpg
 
+    from tests.crew import Crew
     from tests.traffic import Received
     from worker.store.pool import Pool
 
-KEY = b"a key of thirty-two bytes or so."
-CAPILLARY = "capillary.negative_points_adjustment"
-BEANS = "beans.balance"
-WLL = "wll.event"
-MOBILE = "+49 151 0000000"
 DEDUCTION = {"pointsToBeAdjusted": "10.50", "reasonOfReturn": "Extra points were issued"}
 BY_MOBILE = {"identifier-name": "mobile", "identifier-value": MOBILE}
-
-
-@pytest.fixture
-async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
-    async with Crew(amqp_url, database_url, prefix) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from schemas.topology import bucket_key
@@ -11,15 +9,6 @@ from tests.crew import Crew, ids_of
 from tests.inside import request
 from tests.waiting import until
 from worker.readiness import declare_topology
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-@pytest.fixture
-async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
-    async with Crew(amqp_url, database_url, prefix) as made:
-        yield made
 
 
 async def publish_waits(crew: Crew) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from schemas.topology import bucket_key
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import request
@@ -16,17 +14,11 @@ from worker.broker.client import temporary_queue
 from worker.readiness import declare_topology
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    import pytest
 
     from tests.traffic import Received
 
 MEMBER, OTHER = "m", "n"
-
-
-@pytest.fixture
-async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
-    async with Crew(amqp_url, database_url, prefix) as made:
-        yield made
 
 
 async def unbind(crew: Crew, member: str = MEMBER) -> str:

@@ -18,19 +18,11 @@ from tests.waiting import until
 from worker.door.forwarding import forward
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import asyncpg
 
     from worker.store.pool import Pool
 
 MEMBER = "m"
-
-
-@pytest.fixture
-async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
-    async with Crew(amqp_url, database_url, prefix) as made:
-        yield made
 
 
 @pytest.fixture
