@@ -224,10 +224,10 @@ class _Sitting:
 
 
 def _unless_erased(member: Member, arrival: Arrival) -> Arrival:
-    """Return a request that waited, refused where its member was erased: its content is gone."""
-    if member.status != "erased":
+    """Return a request that waited, refused for that where erasing its member took its content."""
+    if member.status != "erased" or arrival.request is not None:
         return arrival
-    return arrival._replace(request=None, refusal=checks.MEMBER_ERASED)
+    return arrival._replace(refusal=checks.MEMBER_ERASED)
 
 
 def _wrong_version(case: Case) -> Rejection | None:

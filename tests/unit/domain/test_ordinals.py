@@ -339,6 +339,17 @@ class TestTimeOuts:
         assert told(desk, operation="EXPIRE") == [("r1", "member_inactive"), ("r2", None)]
         assert desk.member.waiting == {}
 
+    def test_what_came_early_after_its_member_was_erased_is_refused_as_what_it_is(self) -> None:
+        desk = Desk()
+        desk.member.status = "erased"
+        assert told(desk, 1, operation="HOLD", ordinal=2) == []
+        own, late = desk.outcomes(1, ordinal=1)
+        assert [one.rejection and one.rejection.key for one in (own, late)] == [
+            "member_inactive",
+            "member_inactive",
+        ]
+        assert late.operation == "HOLD"
+
     def test_an_expire_that_waited_itself_refuses_those_behind_it(self) -> None:
         desk = Desk()
         desk.decide(operation="EXPIRE", ordinal=2)
