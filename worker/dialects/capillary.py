@@ -29,6 +29,7 @@ from worker.dialects.dialect import (
     Undeliverable,
     content_of,
     header,
+    invalid,
     object_of,
     program_id_of,
     request_id_of,
@@ -186,8 +187,7 @@ def _customer(headers: Mapping[str, object]) -> tuple[str | None, Identifier | N
 
 def _checked_id(name: str, value: str) -> str:
     if not is_id(value):
-        rule = text.text_rule(1, ID_BYTES_MAX)
-        raise Undeliverable(errors.INVALID_PAYLOAD, f"header {name} {rule}")
+        raise invalid(f"header {name}", text.text_rule(1, ID_BYTES_MAX), value)
     return value
 
 
@@ -199,7 +199,7 @@ def _program_id(body: Mapping[str, Any], headers: Mapping[str, object]) -> str:
     if type(program_id) is int:
         program_id = str(program_id)
     if not is_program_id(program_id):
-        raise Undeliverable(errors.INVALID_PAYLOAD, f"programId {PROGRAM_ID_RULE}")
+        raise invalid("programId", PROGRAM_ID_RULE, program_id)
     return program_id
 
 

@@ -193,6 +193,11 @@ def object_of(document: object) -> dict[str, Any]:
     raise AssertionError("a fault was added")
 
 
+def invalid(name: str, rule: str, value: object) -> Undeliverable:
+    """Return the end of a message in which something breaks a rule; of it the shape is told."""
+    return Undeliverable(errors.INVALID_PAYLOAD, f"{name} {rule}; got {shape(value)}")
+
+
 def header(headers: Mapping[str, object], name: str) -> str | None:
     """Return a header's text, also of a whole number; None where it is absent or empty.
 
@@ -216,7 +221,7 @@ def request_id_of(message_id: str | None) -> str:
     if not message_id:
         raise Undeliverable(errors.MISSING_REQUEST_ID, "message_id is required")
     if not is_id(message_id):
-        raise _invalid("message_id", text.text_rule(1, ID_BYTES_MAX), message_id)
+        raise invalid("message_id", text.text_rule(1, ID_BYTES_MAX), message_id)
     return message_id
 
 
@@ -229,7 +234,7 @@ def member_id_of(headers: Mapping[str, object], name: str = names.MEMBER_ID_HEAD
     if member_id is None:
         raise Undeliverable(errors.MISSING_MEMBER_ID, f"header {name} is required")
     if not is_id(member_id):
-        raise _invalid(f"header {name}", text.text_rule(1, ID_BYTES_MAX), member_id)
+        raise invalid(f"header {name}", text.text_rule(1, ID_BYTES_MAX), member_id)
     return member_id
 
 
@@ -242,7 +247,7 @@ def program_id_of(headers: Mapping[str, object], name: str = PROGRAM_ID_HEADER) 
     if program_id is None:
         return names.DEFAULT_PROGRAM_ID
     if not is_program_id(program_id):
-        raise _invalid(f"header {name}", PROGRAM_ID_RULE, program_id)
+        raise invalid(f"header {name}", PROGRAM_ID_RULE, program_id)
     return program_id
 
 
@@ -296,7 +301,3 @@ def _shortest(value: object) -> object:
         return str(numbers.parse(value))
     except ValueError:
         return value
-
-
-def _invalid(name: str, rule: str, value: object) -> Undeliverable:
-    return Undeliverable(errors.INVALID_PAYLOAD, f"{name} {rule}; got {shape(value)}")

@@ -34,6 +34,7 @@ from worker.dialects.dialect import (
     Undeliverable,
     content_of,
     header,
+    invalid,
     program_id_of,
     request_id_of,
 )
@@ -165,8 +166,7 @@ def _context(headers: Mapping[str, object]) -> dict[str, str]:
     if kid is None:
         return {}
     if not text.is_text(kid, 1, ID_BYTES_MAX):
-        rule = text.text_rule(1, ID_BYTES_MAX)
-        raise Undeliverable(errors.INVALID_PAYLOAD, f"header {REPLY_KID} {rule}")
+        raise invalid(f"header {REPLY_KID}", text.text_rule(1, ID_BYTES_MAX), kid)
     return {REPLY_KID: kid}
 
 
