@@ -35,6 +35,21 @@ USER = "worker"
 QUEUE = "desk.partition.1.000"
 _PARKING = Parking()
 
+TABLES_OF_MEMBERS = (
+    "members",
+    "wallets",
+    "lots",
+    "journal",
+    "holds",
+    "awards",
+    "reversals",
+    "streams",
+    "early_requests",
+    "day_sums",
+    "operator_days",
+)
+"""Where the books keep what requests make of members."""
+
 
 def settings_of(amqp_url: str, database_url: str, prefix: str, **more: Any) -> Settings:
     """Return the worker's settings for these servers."""

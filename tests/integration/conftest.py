@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import database_named, drop_database, maintenance
-from tests.inside import Desk, settings_of
+from tests.inside import TABLES_OF_MEMBERS, Desk, settings_of
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
@@ -19,17 +19,7 @@ if TYPE_CHECKING:
     from worker.store.pool import Pool
 
 TABLES = (
-    "members",
-    "wallets",
-    "lots",
-    "journal",
-    "holds",
-    "awards",
-    "reversals",
-    "streams",
-    "early_requests",
-    "day_sums",
-    "operator_days",
+    *TABLES_OF_MEMBERS,
     "identifiers",
     "resolutions",
     "suspects",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.inside import TABLES_OF_MEMBERS as TABLES
 from tests.inside import Desk, faults_in, settings_of
 from worker.domain.ordinals import Parking
 from worker.lane.applying import Applied
@@ -30,19 +31,6 @@ ON_A_DATABASE = settings(
     max_examples=8,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-TABLES = (
-    "members",
-    "wallets",
-    "lots",
-    "journal",
-    "holds",
-    "awards",
-    "reversals",
-    "streams",
-    "early_requests",
-    "day_sums",
-    "operator_days",
 )
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tests.everything import apply_strict_program, batches, enrol
-from tests.inside import Desk, request, settings_of
+from tests.inside import TABLES_OF_MEMBERS, Desk, request, settings_of
 from worker.store import reading, sweep, transaction, whole, writing
 from worker.store.pool import close_pool, open_pool
 
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-from worker.store.pool import Pool
+    from worker.store.pool import Pool
 
 OFTEN = ("members", "wallets", "lots", "journal")
-BY_MEMBER = {*OFTEN, "holds", "awards", "reversals", "streams", "early_requests", "day_sums"}
-TABLES = ", ".join(f"points.{table}" for table in sorted({*BY_MEMBER, "operator_days"}))
-
-
+BY_MEMBER = {*TABLES_OF_MEMBERS} - {"operator_days"}
+TABLES = ", ".join(f"points.{table}" for table in TABLES_OF_MEMBERS)
 MODULES = (transaction, reading, whole, writing, sweep)
 
 
