@@ -107,7 +107,6 @@ class Shelf:
             member.member_id,
             member.sequence,
             member.last_recorded_at,
-            member.sequence,
             member.status,
             is_enrolled=member.is_enrolled,
             is_whole=True,

@@ -67,7 +67,6 @@ def read_again(member: Member) -> Member:
         member.member_id,
         member.sequence,
         member.last_recorded_at,
-        member.sequence,
         wallets=wallets,
     )
 

@@ -99,10 +99,10 @@ class OperatorDay:
 class Member:
     """A member of a programme while a batch works on it.
 
-    `sequence` counts the stored outcomes, `last_recorded_at` is the latest of their times, and
-    `stored_sequence` is what the books held when the member was read. `due_at` is a time before
-    which nothing falls due. `is_whole` says that all wallets with all lots, all holds, and the
-    awards and originals that the batch names are here; else only what plain adjustments need.
+    `sequence` counts the stored outcomes, and `last_recorded_at` is the latest of their times.
+    `due_at` is a time before which nothing falls due. `is_whole` says that all wallets with all
+    lots, all holds, and the awards and originals that the batch names are here; else only what
+    plain adjustments need.
 
     `is_known_elsewhere` says that another programme has enrolled this member. `operators` are the
     days of the batch's operators, by (operator, currency, day); they are shared between members.
@@ -112,7 +112,6 @@ class Member:
     member_id: str
     sequence: int = 0
     last_recorded_at: datetime | None = None
-    stored_sequence: int = 0
     status: MemberStatus = "active"
     is_enrolled: bool = False
     is_known_elsewhere: bool = False

@@ -85,7 +85,6 @@ class Transaction:
                 member_id,
                 sequence,
                 last_recorded_at,
-                stored_sequence=sequence,
                 status=status,
                 is_enrolled=is_enrolled,
                 due_at=due_at,
