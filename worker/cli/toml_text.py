@@ -72,11 +72,6 @@ class Lines:
             path = path[:-1]
         return self._found[path]
 
-    @property
-    def paths(self) -> frozenset[Path]:
-        """All values that were found."""
-        return frozenset(self._found)
-
     def _heading(self) -> Path:
         """Go past `[a.b]` or `[[a.b]]` and return the table that it opens."""
         line = self._tokens.line
