@@ -231,7 +231,8 @@ def _outcome(outcome: Mapping[str, Any] | None) -> Text:
     if outcome["error"]:
         return Text(f"REJECTED {outcome['error']['key']}", "yellow")
     expires = next((lot["expires_at"] for lot in outcome["lots"] if lot["expires_at"]), None)
-    text = Text(f"APPLIED {int(outcome['points']):+}", "green")
+    points = int(outcome["points"])
+    text = Text(f"APPLIED {points:+}" if points else "APPLIED", "green")
     if outcome["available"] != outcome["balance"]:
         text.append(f", {outcome['available']} available", "dim")
     if expires is not None:

@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, Any
 import client_encryption.jwe_encryption as mastercard  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 from jwcrypto.jwe import JWE
 from jwcrypto.jwk import JWK
 
-from tests.mastercard_client import certificate_pem, client_of, private_pem, public_pem
+from tests.mastercard_client import client_of
 from worker.dialects.jwe import (
     TOKEN_CHARACTERS_MAX,
     DecryptionFailed,
@@ -30,11 +25,8 @@ from worker.dialects.jwe import (
     UnknownKid,
     fingerprint,
 )
-from worker.settings import BadSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from client_encryption.jwe_encryption_config import (  # type: ignore[import-untyped]
         JweEncryptionConfig,
     )
@@ -318,85 +310,3 @@ def test_a_reply_for_an_unknown_key_is_refused_also_for_one_of_our_own() -> None
 def test_without_keys_nothing_is_opened() -> None:
     with pytest.raises(DecryptionFailed):
         Keyring.load(None, None).decrypt({"encryptedData": token_by_hand()})
-
-
-def test_keys_are_read_from_the_files_of_two_folders(tmp_path: Path) -> None:
-    private, public = tmp_path / "private", tmp_path / "public"
-    private.mkdir()
-    public.mkdir()
-    (private / "2026-11.pem").write_bytes(private_pem(OURS))
-    (private / "2026-05.pem").write_bytes(private_pem(OURS_BEFORE))
-    (private / "notes.txt").write_text("not a key")
-    (public / "bank.pem").write_bytes(certificate_pem(THEIRS))
-    (public / "shop.pem").write_bytes(public_pem(OURS))
-
-    ring = Keyring.load(private, public)
-
-    assert ring.decrypt({"encryptedData": token_by_hand()}) == CONTENT
-    assert ring.can_encrypt_for("bank")
-    assert ring.can_encrypt_for("shop")
-    assert not ring.can_encrypt_for("notes")
-
-
-LOCKED = OURS.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hush"))
-SHORT = rsa.generate_private_key(65_537, 1_024)
-CURVE = ec.generate_private_key(ec.SECP256R1())
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"hush-hush",
-        b"-----BEGIN PRIVATE KEY-----\nhush-hush\n-----END PRIVATE KEY-----\n",
-        b"-----BEGIN CERTIFICATE-----\nhush-hush\n-----END CERTIFICATE-----\n",
-        LOCKED,
-        private_pem(SHORT),
-        private_pem(CURVE),
-        public_pem(SHORT),
-    ],
-    ids=["empty", "text", "no key", "no certificate", "locked", "short", "curve", "short public"],
-)
-def test_a_file_that_holds_no_usable_key_is_named_and_not_shown(
-    tmp_path: Path, content: bytes
-) -> None:
-    (tmp_path / "2026-11.pem").write_bytes(content)
-
-    with pytest.raises(BadSettings) as ours:
-        Keyring.load(tmp_path, None)
-    with pytest.raises(BadSettings) as theirs:
-        Keyring.load(None, tmp_path)
-
-    assert str(ours.value) == (
-        "POINTS_JWE_PRIVATE_KEYS: 2026-11.pem cannot be used: it must be an unencrypted RSA private"
-        " key of 2048 to 8192 bits as PEM (PKCS#8)."
-    )
-    assert str(theirs.value) == (
-        "POINTS_JWE_PUBLIC_KEYS: 2026-11.pem cannot be used: it must be an RSA public key of 2048"
-        " to 8192 bits, or a certificate of one, as PEM."
-    )
-    assert ours.value.__context__ is None
-
-
-def test_every_fault_of_both_folders_is_told_at_once(tmp_path: Path) -> None:
-    private, public = tmp_path / "private", tmp_path / "nowhere"
-    private.mkdir()
-    (private / "a b.pem").write_bytes(private_pem(OURS))
-    (private / "folder.pem").mkdir()
-    (private / "public.pem").write_bytes(public_pem(OURS))
-
-    with pytest.raises(BadSettings) as refusal:
-        Keyring.load(private, public)
-
-    faults = refusal.value.faults
-    assert [fault.partition(" ")[0].rstrip(":") for fault in faults] == [
-        *["POINTS_JWE_PRIVATE_KEYS"] * 3,
-        "POINTS_JWE_PUBLIC_KEYS",
-    ]
-    for fault, word in zip(faults, ("a b.pem", "folder.pem", "public.pem", "nowhere"), strict=True):
-        assert word in fault
-
-
-def test_a_folder_without_a_key_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match=r"POINTS_JWE_PRIVATE_KEYS names .* which holds no key"):
-        Keyring.load(tmp_path, None)
