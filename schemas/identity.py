@@ -53,7 +53,8 @@ def identity(document: object, message_id: str | None) -> Identity | Unreadable:
     program_id = document.get("program_id")
     if program_id is None:
         program_id = names.DEFAULT_PROGRAM_ID
-    if is_id(request_id) and is_id(member_id) and is_program_id(program_id):
+    is_known = program_id == names.DEFAULT_PROGRAM_ID or is_program_id(program_id)
+    if is_known and is_id(request_id) and is_id(member_id):
         return Identity(program_id, member_id, request_id)
     return _why_not(program_id, member_id, request_id)
 

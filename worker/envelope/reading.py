@@ -278,9 +278,10 @@ def _ordinal(document: object) -> tuple[str, int] | None:
     """Return the stream and number of a request, also of one that is otherwise wrong."""
     if not isinstance(document, dict):
         return None
-    number, stream = document.get("ordinal"), document.get("ordinal_stream")
+    number = document.get("ordinal")
     if type(number) is not int or not 1 <= number <= fields.COUNTER_MAX:
         return None
+    stream = document.get("ordinal_stream")
     if stream is None:
         return "", number
     return (stream, number) if text.is_text(stream, 1, _STREAM_BYTES_MAX) else None

@@ -71,12 +71,18 @@ class Address(NamedTuple):
         return cls(**{name: _unquoted(text) for name, text in texts.items()}, dialect=dialect)
 
 
+_NOWHERE: Final = Address()
+"""The address of all requests whose answer nobody waits for and whose events nobody traces."""
+
+
 def address_of(delivery: Delivery, user: str) -> Address:
     """Return where the answer to a delivery goes.
 
     `user` is the worker's own user: nobody else is believed about a dialect.
     """
     headers = delivery.headers
+    if not headers and not delivery.reply_to:
+        return _NOWHERE
     traceparent = headers.get(names.TRACEPARENT_HEADER)
     dialect = None
     if delivery.user_id == user and names.DIALECT_HEADER in headers:
