@@ -42,14 +42,14 @@ class _Debits:
     credited: int = 0
     is_unlimited: bool = False
 
-    def cover(self, most: int) -> int:
-        """Return how much the lots must hold that are read, where all of them hold `most`.
+    def cover(self, held: int) -> int:
+        """Return how much the lots must hold that are read, where all of them hold `held`.
 
         A debit beyond all that the wallet has and will get in this batch needs none, since it
         will be refused, unless it may leave a deficit.
         """
-        most += self.credited
-        return sum(min(n, most) for n in self.taken if n <= most or self.is_unlimited)
+        most = held + self.credited
+        return min(held, sum([n for n in self.taken if n <= most or self.is_unlimited]))
 
 
 async def read(

@@ -5,7 +5,7 @@ SELECT
     wanted.program_id, wanted.member_id, wanted.currency, wanted.category,
     nullif(walk.expires_at, 'infinity') AS expires_at, walk.lot_id, walk.points, walk.remaining,
     walk.award_id, walk.award_type, walk.promotion_id
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::timestamptz[])
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
     AS wanted (program_id, member_id, currency, category, cover, now)
 CROSS JOIN LATERAL (
     WITH RECURSIVE walk AS (
