@@ -13,14 +13,17 @@ from worker.broker.client import queue_count, server_version
 from worker.broker.topology import Topology, verify
 from worker.cli.command import Json, broker, carry_out
 from worker.cli.showing import console, facts, table, visible, write_json
+from worker.dialects.jwe import Keyring
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.masking import mask
 from worker.readiness import NotReady, check
+from worker.settings import BadSettings
 from worker.store.agreement import Agreement, read_agreement
+from worker.store.directory import Directory
 from worker.store.faults import PassingFault
 from worker.store.migrate import EditedMigration, missing_migrations
 from worker.store.pool import connected
-from worker.store.views import server_view
+from worker.store.views import server_view, view_pool
 
 if TYPE_CHECKING:
     from worker.broker import WireConnection
@@ -80,6 +83,7 @@ def doctor(*, as_json: Json = False) -> None:
         await _check_rabbitmq(settings, report, agreement)
         if not report.has_faults:
             await _check_whole(settings, report)
+            await _check_keys(settings, report)
         if as_json:
             write_json(_document(settings, report))
         else:
@@ -182,6 +186,25 @@ async def _check_topology(connection: WireConnection, report: Report, agreement:
         )
     else:
         report.ok("workers", "every lane has one")
+
+
+async def _check_keys(settings: Settings, report: Report) -> None:
+    """Check that identifiers and encrypted messages can be read, where there are any."""
+    try:
+        Keyring.load(settings.jwe_private_keys, settings.jwe_public_keys)
+    except BadSettings as error:
+        for fault in error.faults:
+            report.fault("keys", fault, "")
+    if settings.identifier_key is not None:
+        return
+    async with view_pool(settings) as pool:
+        if await Directory(pool).has_identifiers():
+            report.warn(
+                "identifiers",
+                "some are stored, and POINTS_IDENTIFIER_KEY is not set here: without it the door"
+                " waits at the first request that comes by one",
+                "Set it as it was when they were stored.",
+            )
 
 
 async def _check_whole(settings: Settings, report: Report) -> None:

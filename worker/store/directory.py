@@ -7,6 +7,7 @@ belongs to by then.
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import asyncpg
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from worker.domain.program import Program
     from worker.store.pool import Connection, Pool
-
-from contextlib import asynccontextmanager
 
 
 class Asked(NamedTuple):

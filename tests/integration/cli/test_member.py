@@ -17,6 +17,7 @@ from worker.identifiers import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.integration.cli.conftest import CommandLine
 
@@ -104,6 +105,19 @@ async def test_an_identifier_needs_a_key_and_must_be_one(points: CommandLine) ->
         assert refused.code == 2
         assert "secret" not in refused.stderr
     assert (await points("member", "identify", "ed", "--name", "", stdin=b"x", env=ENV)).code == 2
+
+
+async def test_the_doctor_warns_where_identifiers_are_stored_and_the_key_is_not_set(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    done = await points("member", "identify", "el", "--name", "email", "--value", "e@l", env=ENV)
+    assert done.code == 0
+    for env, verdicts in (({}, ["warning"]), (ENV, [])):
+        doctor = await points("doctor", "--json", env=env)
+        found = [c["verdict"] for c in doctor.json["checks"] if c["subject"] == "identifiers"]
+        assert (doctor.code, found) == (0, verdicts)
+    empty = await points("doctor", "--json", env=ENV | {"POINTS_JWE_PRIVATE_KEYS": str(tmp_path)})
+    assert (empty.code, b"which holds no key" in empty.stdout) == (3, True)
 
 
 async def test_erasing_blanks_what_is_personal_and_leaves_all_else_as_it_was(
