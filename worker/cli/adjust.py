@@ -187,17 +187,17 @@ def adjust(
     """
     document = {}
     if file is not None:
-        body = read_file(file, _FILE_BYTES_MAX, "a request", param_hint="--file")
-        document = _parsed(body, "--file")
+        body = read_file(file, _FILE_BYTES_MAX, "a request", param_hint="'--file'")
+        document = _parsed(body, "'--file'")
     given = {"member_id": member, "points": points, **fields}
     if isinstance(given["metadata"], str):
-        given["metadata"] = _parsed(given["metadata"].encode(), "--metadata")
+        given["metadata"] = _parsed(given["metadata"].encode(), "'--metadata'")
     document |= {name: value for name, value in given.items() if value is not None}
     if not is_id(document.get("member_id")):
         raise typer.BadParameter("it is missing: name it here, or in the file as member_id",
-                                 param_hint="MEMBER")  # fmt: skip
+                                 param_hint="'MEMBER'")  # fmt: skip
     if file is None and points is None and fields["operation"] in {None, "ADJUST"}:
-        raise typer.BadParameter("say by how many", param_hint="POINTS")
+        raise typer.BadParameter("say by how many", param_hint="'POINTS'")
     if document.get("request_id") is None:
         document["request_id"] = str(uuid4())
     try:

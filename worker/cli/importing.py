@@ -117,7 +117,7 @@ def import_(
     """
     chosen = file_format or _FORMATS.get(file.suffix.lower())
     if chosen is None:
-        raise typer.BadParameter("say whether it is csv or jsonl", param_hint="--format")
+        raise typer.BadParameter("say whether it is csv or jsonl", param_hint="'--format'")
     carry_out(
         lambda settings: _import(
             settings, file, chosen, program, rejects, timeout, is_opening=opening, as_json=as_json

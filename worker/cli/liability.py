@@ -113,10 +113,8 @@ def liability(
 
     Example: points-worker liability --cost points=0.01 --since 2026-01-01
     """
-    costs = {}
-    for text in cost or []:
-        currency, _, one = text.rpartition("=")
-        costs[currency] = Decimal(one)
+    matches = filter(None, map(_COST.fullmatch, cost or []))
+    costs = {match["currency"]: Decimal(match["cost"]) for match in matches}
     first, last = (None if day is None else date.fromisoformat(day) for day in (since, until))
     if first is not None and last is not None and first > last:
         raise typer.BadParameter("--since must not be after --until")

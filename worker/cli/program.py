@@ -235,12 +235,12 @@ def _line(change: Change) -> str:
 
 def _read(file: str) -> str:
     """Read a document from a file, or from standard input for "-"."""
-    content = read_file(file, _FILE_BYTES_MAX, "a programme document", param_hint="FILE")
+    content = read_file(file, _FILE_BYTES_MAX, "a programme document", param_hint="'FILE'")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(
-            f"it is not UTF-8 at byte {error.start}", param_hint="FILE"
+            f"it is not UTF-8 at byte {error.start}", param_hint="'FILE'"
         ) from None
 
 
