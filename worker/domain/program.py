@@ -6,12 +6,12 @@ These are the shapes only; `worker.domain.document` reads them from a programme 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
     from zoneinfo import ZoneInfo
 
 Period = Literal["month", "quarter", "year"]
