@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ def by_rule(rule: ExpiryRule, now: datetime, zone: tzinfo) -> datetime | None:
     """
     if rule.kind == "never":
         return None
-    day = _add_months(now.astimezone(zone).date(), rule.months)
+    return _by_rule(rule, now.astimezone(zone).date(), zone)
+
+
+# All credits of a day expire together.
+@lru_cache(maxsize=256)
+def _by_rule(rule: ExpiryRule, day: date, zone: tzinfo) -> datetime:
+    day = _add_months(day, rule.months)
     if rule.kind == "after":
         day += timedelta(days=rule.days)
     else:
