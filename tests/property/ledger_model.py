@@ -209,7 +209,7 @@ class Ledger:
         if ask.operation == "EXPIRE":
             return sorted(self.purses)
         original = self.changes.get(ask.document.get("reverses", ""))
-        is_conversion = ask.operation == "CONVERT" or (original and original.made)
+        is_conversion = ask.operation == "CONVERT" or (original and original.operation == "CONVERT")
         return [place, (place[0], "REGULAR")] if is_conversion else [place]
 
     def _due(self, places: Iterable[Place], caused_by: str, now: datetime) -> list[Told]:
