@@ -80,12 +80,18 @@ _PLAIN_SHAPES: Final[dict[type, str]] = {
 }
 
 
+# Of a number that pydantic finds out of bounds the shape alone would not say what is wrong with it.
+_OUT_OF_BOUNDS: Final = {"greater_than_equal": " below that", "less_than_equal": " above that"}
+
+
 def _got(fault: ErrorDetails) -> str:
     # A null counts as absent: only an unknown field is ever faulted for one.
     absent = fault["type"] == "missing" or (
         fault["type"] == "value_error" and fault["input"] is None
     )
-    return "nothing" if absent else shape(fault["input"])
+    if absent:
+        return "nothing"
+    return shape(fault["input"]) + _OUT_OF_BOUNDS.get(fault["type"], "")
 
 
 def _count(number: int, noun: str) -> str:
@@ -107,4 +113,16 @@ def _rule(kind: str, message: str) -> str:
         return "is not a field of this message"
     if kind == "missing":
         return "is required"
-    return message.removeprefix("Value error, ").replace("Input should be", "must be")
+    rule = message.removeprefix("Value error, ")
+    for theirs, ours in _WORDINGS:
+        rule = rule.replace(theirs, ours)
+    return rule
+
+
+_WORDINGS: Final = (
+    ("Input should be greater than or equal to", "must be at least"),
+    ("Input should be less than or equal to", "must be at most"),
+    ("Input should be a valid integer", "must be an integer"),
+    ("Input should be a valid boolean", "must be true or false"),
+    ("Input should be", "must be"),
+)

@@ -174,6 +174,26 @@ def test_a_fault_names_field_rule_and_shape_but_never_the_value() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "rule", "got"),
+    [
+        ({"ordinal": 0}, "must be at least 1", "an integer below that"),
+        ({"expected_version": -3}, "must be at least 0", "an integer below that"),
+        ({"ordinal": 10**18}, f"must be at most {10**18 - 1}", "an integer above that"),
+        ({"ordinal": "1"}, "must be an integer", "a string of 1 character"),
+        ({"ordinal": True}, "must be an integer", "a boolean"),
+        ({"dry_run": 1}, "must be true or false", "an integer"),
+        ({"category": 5}, "must be 'REGULAR', 'PROMISED' or 'EXTERNAL_TRIGGER_BASED'",
+         "an integer"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_number_flag_or_choice_is_told_so_that_it_helps(
+    fields: dict[str, object], rule: str, got: str
+) -> None:
+    [field] = fields
+    assert refuse({**ID, "points": 1, **fields}) == [{"field": field, "rule": rule, "got": got}]
+
+
 def test_a_missing_field_got_nothing() -> None:
     assert refuse({"points": 1}) == [
         {"field": "member_id", "rule": "is required", "got": "nothing"}
