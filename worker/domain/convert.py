@@ -32,8 +32,10 @@ def convert(case: Case) -> Rejection | None:
         )
         if rejection:
             return rejection
-    if points <= 0 or points > case.wallet.available:
-        return limits.insufficient(case, max(points, 0), case.wallet.available)
+    if points <= 0:
+        return Rejection(errors.INSUFFICIENT_POINTS, "There is nothing to convert.")
+    if points > case.wallet.available:
+        return limits.insufficient(case, points, case.wallet.available)
     try:
         expires_at = adjust.credit_expiry(case.program, case.currency, case.request, case.now)
     except OverflowError:

@@ -40,10 +40,7 @@ def reverse(case: Case) -> Rejection | None:
     left = abs(original.points) - original.reversed
     points = left if case.asked is None else case.asked
     if points > left or not left:
-        return Rejection(
-            errors.ALREADY_REVERSED,
-            f"{_text(case, points)} to undo, {_text(case, left)} of it not undone yet.",
-        )
+        return Rejection(errors.ALREADY_REVERSED, _too_much(case, original, points, left))
     if original.operation == names.CONVERT:
         rejection = _undo_conversion(case, original, points)
     elif original.points > 0:
@@ -53,6 +50,13 @@ def reverse(case: Case) -> Rejection | None:
     if rejection is None:
         original.reversed += points
     return rejection
+
+
+def _too_much(case: Case, original: Original, points: int, left: int) -> str:
+    """Say why so many points of a change cannot be undone."""
+    if left:
+        return f"Only {_text(case, left)} of it are left to undo; {_text(case, points)} asked."
+    return "It is undone already." if original.reversed else "It moved nothing to undo."
 
 
 def _undo_credit(case: Case, original: Original, points: int) -> Rejection | None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.domain.desk import NOW, Desk, custom, in_currency, programme
 from worker.domain.money import MINOR_UNITS_MAX
+from worker.domain.outcome import Rejection
 from worker.domain.wallet import Label, LotChange, Wallet
 
 if TYPE_CHECKING:
@@ -71,6 +72,12 @@ def test_points_that_are_not_there_are_never_converted(points: int | None) -> No
     assert refusal(desk, points) == "insufficient_points"
     assert refusal(desk, points, allow_negative=True) == "insufficient_points"
     assert ("points", "REGULAR") not in desk.member.wallets or not desk.wallet.version
+
+
+def test_where_there_is_nothing_to_convert_it_is_said_so() -> None:
+    desk = promised()
+    rejection = desk.ask(operation="CONVERT", category="PROMISED").rejection
+    assert rejection == Rejection("insufficient_points", "There is nothing to convert.")
 
 
 def test_held_points_are_not_converted() -> None:

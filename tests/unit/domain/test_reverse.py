@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.domain.desk import NOW, Desk, custom, in_currency, programme
 from worker.domain.money import MINOR_UNITS_MAX
+from worker.domain.outcome import Rejection
 from worker.domain.wallet import Label, LotChange, Wallet
 
 if TYPE_CHECKING:
@@ -303,6 +304,31 @@ def test_a_change_is_undone_once() -> None:
     undo(desk, "r4", 4)
     assert refusal(desk, "r4", 1) == "already_reversed"
     assert refusal(desk, "r4") == "already_reversed"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        (6, 5, "Only 4 of it are left to undo; 5 asked."),
+        (None, None, "It is undone already."),
+        (None, 1, "It is undone already."),
+    ],
+)
+def test_why_no_more_can_be_undone_is_told_in_words(
+    first: int | None, then: int | None, told: str
+) -> None:
+    desk = three_lots()
+    desk.adjust(-10)
+    undo(desk, "r4", first)
+    rejection = desk.ask(then, operation="REVERSE", reverses="r4").rejection
+    assert rejection == Rejection("already_reversed", told)
+
+
+def test_of_a_change_that_a_cap_cut_to_nothing_there_is_nothing_to_undo() -> None:
+    desk = Desk(programme(currencies=[{"code": "points", "balance_cap": "0"}]))
+    desk.adjust(5)
+    rejection = desk.ask(operation="REVERSE", reverses="r1").rejection
+    assert rejection == Rejection("already_reversed", "It moved nothing to undo.")
 
 
 def test_no_more_is_undone_than_there_was() -> None:
