@@ -125,7 +125,8 @@ class Table:
         if type(value) is int and value >= least and (most is None or value <= most):
             return value
         bounds = f"{least} or more" if most is None else f"{least} to {most}"
-        self.fault(key, f"must be {bounds}", value)
+        kind = ", a number without quotes" if isinstance(value, str) else ""
+        self.fault(key, f"must be {bounds}{kind}", value)
         return least
 
     def one_of(

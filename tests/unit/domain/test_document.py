@@ -125,7 +125,7 @@ def test_every_fault_is_told_at_once_with_its_place_its_rule_and_what_came() -> 
         "currencies": [
             {"code": "points", "decimals": 7},
             {"code": "points", "earn_caps": [{"per": "fortnight", "points": 4.5}]},
-            {"expiry": {"rule": "soon", "months": 12}},
+            {"expiry": {"rule": "soon", "months": 12}, "decimals": "2"},
         ],
         "publishers": [{"user_id": "till", "may": ["everything"]}],
         "dialects": {"mastercard": {"adjustment_types": {"C R": "plus"}}},
@@ -144,6 +144,7 @@ def test_every_fault_is_told_at_once_with_its_place_its_rule_and_what_came() -> 
             "currencies[1].earn_caps[0].per must be one of day, week, month, quarter, year;"
             ' got "fortnight"'
         ),
+        'currencies[2].decimals must be 0 to 6, a number without quotes; got "2"',
         "currencies[2].code is required; got nothing",
         'currencies[2].expiry.rule must be one of never, after, end_of; got "soon"',
         (
@@ -153,7 +154,7 @@ def test_every_fault_is_told_at_once_with_its_place_its_rule_and_what_came() -> 
         'dialects.mastercard.adjustment_types."C R" must be one of credit, debit; got "plus"',
         "sauces is not known to this version; got a list of 3",
     ]
-    assert str(caught.value).endswith('got "points" (and 8 more faults)')
+    assert str(caught.value).endswith('got "points" (and 9 more faults)')
 
 
 KEYS = st.sampled_from(
