@@ -28,7 +28,7 @@ _COLUMNS = (
 
 
 def audit(*, as_json: Json = False) -> None:
-    """Check over the whole database that the books add up (invariant I4); change nothing.
+    """Check over the whole database that the books add up; change nothing.
 
     Balances are the sums of the journal and of the open lots less the deficit, totals never fall,
     versions and sequences have no gaps, and every request has one outcome of its own. Workers may

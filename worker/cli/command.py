@@ -132,7 +132,10 @@ def end_of(error: Exception) -> Ended | None:  # noqa: PLR0911 - one line for ea
     if isinstance(error, PassingFault):
         return Ended(f"Postgres is not reachable: {error}", EXIT_UNREACHABLE)
     if isinstance(error, BrokerUnreachable | SessionLost | NotTaken) and "NOT_FOUND" in str(error):
-        remedy = "Run `points-worker topology declare` first."
+        remedy = (
+            "See with `points-worker doctor` whether POINTS_PREFIX is that of the workers; if it"
+            " is, run `points-worker topology declare` first."
+        )
         return Ended(f"{str(error).rstrip('. ')}. {remedy}", EXIT_BAD_CONFIGURATION)
     if isinstance(error, BrokerUnreachable | SessionLost):
         return Ended(str(error), EXIT_UNREACHABLE)

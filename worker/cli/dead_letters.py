@@ -112,7 +112,7 @@ def show(
 def replay(letter_ids: LetterIds, *, yes: Yes = False, as_json: Json = False) -> None:
     """Publish dead letters again as they first were, and remove them here; a repeat is harmless.
 
-    Example: points-worker dead-letters replay 5f2d6c1e0a9b8c7d
+    Example: points-worker dead-letters replay 5f2d6c1e0a9b8c7d --yes
     """
     _settle(letter_ids, "replay", "replayed", replay_letter, yes=yes, as_json=as_json)
 

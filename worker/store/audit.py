@@ -1,4 +1,4 @@
-"""Checks invariant I4 over the whole database: that the books add up.
+"""Checks over the whole database that the books add up.
 
 The books are checked stretch by stretch of members, each stretch in one snapshot, so that an audit
 is right while workers write, and holds no snapshot for long. Every check takes a whole stretch at
