@@ -110,6 +110,8 @@ def balance(
     expires_at, is_due, award_id, award_type, promotion_id) and lots_truncated. Amounts are text
     with their currency's decimals.
 
+    Ends with 3 if the programme does not know the member.
+
     Example: points-worker balance alice --at 2026-06-30
     """
 
@@ -121,11 +123,12 @@ def balance(
                 view = await holdings.member_view(pool, program, member, at=moment, lots_max=lots)
             except OverflowError:
                 raise Ended("--at lies beyond the calendar.", EXIT_USAGE) from None
+            is_known = bool(view.wallets) or await views.is_known(pool, program, member)
         if as_json:
             showing.write_json(view)
-        else:
+        elif is_known:
             _print_member(view, is_past=at is not None)
-        return EXIT_OK
+        return EXIT_OK if is_known else _unknown(program, member)
 
     carry_out(work)
 
@@ -160,6 +163,8 @@ def history(
     JSON: a list of objects with sequence, type (of the event) and data, which is the outcome as it
     was given.
 
+    Ends with 3 if the programme does not know the member.
+
     Example: points-worker history alice --limit 50 --before 200
     """
 
@@ -167,6 +172,7 @@ def history(
         await check_migrated(settings)
         async with views.view_pool(settings) as pool:
             entries = await views.stream_view(pool, program, member, before=before, count_max=limit)
+            is_known = bool(entries) or await views.is_known(pool, program, member)
         if as_json:
             showing.write_json(
                 [
@@ -180,11 +186,17 @@ def history(
             )
         elif entries:
             statement.show(entries, f"Member {member} of programme {program}", has_lots=lots)
-        else:
+        elif is_known:
             showing.talk(f"Member {member} of programme {program} has no such events.")
-        return EXIT_OK
+        return EXIT_OK if is_known else _unknown(program, member)
 
     carry_out(work)
+
+
+def _unknown(program: str, member: str) -> int:
+    """Say that there is no such member, and return the exit code for it."""
+    showing.talk(f"Programme {program} does not know member {member}.")
+    return EXIT_FAULT_FOUND
 
 
 def _unanswered(

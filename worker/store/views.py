@@ -97,6 +97,11 @@ async def request_view(
     return WaitingView(*row) if row else None
 
 
+async def is_known(pool: Pool, program_id: str, member_id: str) -> bool:
+    """Return whether a programme has heard of a member: enrolled or not, with points or without."""
+    return bool(await pool.fetchval(statement("view_known"), program_id, member_id))
+
+
 async def stream_view(
     pool: Pool,
     program_id: str,

@@ -103,7 +103,7 @@ async def test_a_balance_shows_wallets_and_their_lots_in_the_order_of_use(
     assert regular["lots_truncated"]
     assert "2091-01-01" in (await points("balance", "dora")).stdout.decode()
     nobody = await points("balance", "nobody", "--json")
-    assert (nobody.code, nobody.json["wallets"]) == (0, [])
+    assert (nobody.code, nobody.json["wallets"]) == (3, [])
 
 
 async def test_what_else_a_request_caused_is_shown_where_it_is_asked_for(
@@ -134,8 +134,26 @@ async def test_a_history_is_the_events_newest_last_page_by_page(points: CommandL
     assert [line["type"] for line in lines][2:] == ["ADJUSTMENT_REJECTED", "POINTS_ADJUSTED"]
     page = (await points("history", "erik", "--limit", "2", "--before", "4", "--json")).json
     assert page == lines[1:3]
-    other = await points("history", "erik", "--program", "other", "--json")
-    assert other.json == []
+    none = await points("history", "erik", "--before", "1", "--json")
+    assert (none.code, none.json, none.stderr) == (0, [], "")
+
+
+@pytest.mark.parametrize(
+    ("command", "empty"), [(["balance"], "wallets"), (["history", "--lots"], None)]
+)
+async def test_a_member_nobody_heard_of_ends_with_3_and_one_that_has_nothing_yet_with_0(
+    points: CommandLine, command: list[str], empty: str | None
+) -> None:
+    sentence = "Programme default does not know member nobody.\n"
+    told = await points(*command, "nobody")
+    assert (told.code, told.stdout, told.stderr) == (3, b"", sentence)
+    as_json = await points(*command, "nobody", "--json")
+    assert (as_json.code, as_json.stderr) == (3, sentence)
+    assert (as_json.json[empty] if empty else as_json.json) == []
+    await points("member", "enrol", "newcomer")
+    new = await points(*command, "newcomer")
+    assert (new.code, new.stdout) == (0, b"")
+    assert new.stderr.startswith("Member newcomer of programme default has no ")
 
 
 async def test_tail_follows_what_it_was_asked_for(points: CommandLine) -> None:
