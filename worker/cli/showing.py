@@ -45,8 +45,11 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a console that takes every text as it is, without markup of any kind."""
+def console(*, stderr: bool = False, piped_width: int = _WIDTH_WITHOUT_TERMINAL) -> Console:
+    """Return a console that takes every text as it is, without markup of any kind.
+
+    It has the width of the terminal, and `piped_width` columns where there is none.
+    """
     stream = sys.stderr if stderr else sys.stdout
     wide = stream.isatty() or "COLUMNS" in os.environ
     return _Console(
@@ -54,7 +57,7 @@ def console(*, stderr: bool = False) -> Console:
         markup=False,
         emoji=False,
         highlight=False,
-        width=None if wide else _WIDTH_WITHOUT_TERMINAL,
+        width=None if wide else piped_width,
     )
 
 

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
-from rich.padding import Padding
 from rich.text import Text
 
 from schemas import names
@@ -20,9 +19,12 @@ from worker.cli.command import read_document
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rich.console import Console
+
     from worker.store.entry import Entry
 
 _GAP: Final = "  "
+_PIPED_WIDTH: Final = 100
 _HEADINGS: Final = ("no.", "time", "what", "points", "balance")
 _RIGHT: Final = frozenset({"no.", "points", "balance"})
 _MOVES_NOTHING: Final = frozenset({names.HOLD, names.RELEASE})
@@ -43,7 +45,7 @@ def show(entries: Iterable[Entry], title: str, *, has_lots: bool) -> None:
     rows = [_row(entry, document) for entry, document in told]
     widths = [max(map(cell_len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     wallets = {_wallet(document) for entry, document in told if entry.currency}
-    out = showing.console()
+    out = showing.console(piped_width=_PIPED_WIDTH)
     if len(wallets) == 1:
         title = f"{title}, {min(wallets)}"
     out.print(Text(showing.visible(title), "bold"))
@@ -57,9 +59,9 @@ def show(entries: Iterable[Entry], title: str, *, has_lots: bool) -> None:
         out.print(_line(row, widths, style), soft_wrap=True)
         about = list(_about(document, wallet=entry.currency is not None and len(wallets) > 1))
         if about:
-            out.print(_indented(" · ".join(about), indent, style or "dim"))
+            _print_indented(out, " · ".join(about), indent, style or "dim")
         for lot in document["lots"] if has_lots else []:
-            out.print(_indented(_lot(lot), indent, "dim"))
+            _print_indented(out, _lot(lot), indent, "dim")
 
 
 def _row(entry: Entry, document: dict[str, Any]) -> tuple[str, ...]:
@@ -128,5 +130,8 @@ def _line(cells: Iterable[str], widths: Iterable[int], style: str) -> Text:
     return Text(_GAP.join(padded).rstrip(), style)
 
 
-def _indented(text: str, indent: int, style: str) -> Padding:
-    return Padding(Text(showing.visible(text), style), (0, 0, 0, indent))
+def _print_indented(out: Console, text: str, indent: int, style: str) -> None:
+    """Print a text over as many lines as it takes, nothing behind their last words."""
+    for line in Text(showing.visible(text), style).wrap(out, out.width - indent):
+        line.rstrip()
+        out.print(Text(" " * indent) + line, soft_wrap=True)

@@ -75,6 +75,15 @@ async def test_a_statement_fits_a_narrow_terminal_and_breaks_no_figure(
         assert figures <= {word for line in lines for word in line.split()}
 
 
+async def test_a_statement_that_goes_into_a_pipe_is_no_wider_than_it_need_be(
+    books: CommandLine, alice: Desk
+) -> None:
+    shown = await books("history", "alice", "--program", "acme", "--lots")
+    lines = shown.stdout.decode().splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 async def test_a_statement_tells_what_each_event_was_and_what_was_said_about_it(
     books: CommandLine, alice: Desk
 ) -> None:
