@@ -22,7 +22,7 @@ from tests.scene import PARTITIONS
 from tests.traffic import connected
 from tests.waiting import until
 from tests.wire import publish_raw
-from worker.identifiers import fingerprint
+from worker.identifiers import fingerprint, key_digest
 from worker.store.keys import MemberKey
 from worker.store.members import identify
 from worker.store.pool import close_pool, open_pool
@@ -79,8 +79,9 @@ async def _prepare(scene: Scene) -> None:
         await apply_program(scene.database_url, document["program_id"], document)
     for program_id in ("default", "rich"):
         for name, value in (("bankAccountNumber", SECRET), ("email", f"{SECRET}@example.org")):
-            keyed = fingerprint(_IDENTIFIER_KEY.encode(), name, value)
-            await identify(scene.database_url, MemberKey(program_id, MEMBERS[1]), name, keyed)
+            secret, key = _IDENTIFIER_KEY.encode(), MemberKey(program_id, MEMBERS[1])
+            keyed = fingerprint(secret, name, value)
+            await identify(scene.database_url, key, name, keyed, key_digest(secret))
 
 
 async def _publish(scene: Scene, messages: Iterable[Hostile], reply_to: str) -> None:

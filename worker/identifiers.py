@@ -15,6 +15,9 @@ from schemas.text import is_text
 NAME_BYTES_MAX: Final = 64
 VALUE_BYTES_MAX: Final = 255
 
+# No name is empty, so no identifier's fingerprint is made of a text that begins like this.
+_KEY_ITSELF: Final = b"\0the key of identifiers"
+
 
 def is_name(value: object) -> bool:
     """Whether `value` may be the name of a kind of identifier, as `mobile` or `email` are."""
@@ -35,3 +38,11 @@ def fingerprint(key: bytes, name: str, value: str) -> bytes:
     if not is_name(name) or not is_value(value):
         raise ValueError("an identifier needs a name and a value without control characters")
     return hmac.digest(key, f"{name}\0{value}".encode(), hashlib.sha256)
+
+
+def key_digest(key: bytes) -> bytes:
+    """Return what tells a key from all others without giving it away: 32 bytes.
+
+    It is recorded beside the fingerprints, and is that of no identifier.
+    """
+    return hmac.digest(key, _KEY_ITSELF, hashlib.sha256)

@@ -12,7 +12,7 @@ from pamqp.commands import Basic
 from tests.end_to_end.conversation import Conversation
 from tests.traffic import connected, take_all
 from tests.waiting import until
-from worker.identifiers import fingerprint
+from worker.identifiers import fingerprint, key_digest
 from worker.store.keys import MemberKey
 from worker.store.members import identify
 from worker.store.programs import apply_program
@@ -63,8 +63,9 @@ class Vendors(Conversation):
 
     async def know(self, program_id: str, member_id: str, name: str, value: str) -> None:
         """Let an identifier lead to a member, as `points-worker member identify` does."""
-        keyed = fingerprint(IDENTIFIER_KEY.encode(), name, value)
-        await identify(self.scene.database_url, MemberKey(program_id, member_id), name, keyed)
+        secret, key = IDENTIFIER_KEY.encode(), MemberKey(program_id, member_id)
+        keyed = fingerprint(secret, name, value)
+        await identify(self.scene.database_url, key, name, keyed, key_digest(secret))
 
     async def say(
         self,

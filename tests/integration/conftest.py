@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TABLES = (
     *TABLES_OF_MEMBERS,
     "identifiers",
+    "identifier_key",
     "resolutions",
     "suspects",
     "topology",

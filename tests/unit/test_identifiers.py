@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.identifiers import fingerprint, is_name, is_value
+from worker.identifiers import fingerprint, is_name, is_value, key_digest
 
 KEY = b"0123456789abcdef"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1)
@@ -44,3 +44,16 @@ def test_what_is_no_identifier_is_refused_without_showing_it(name: str, value: s
     with pytest.raises(ValueError, match="needs a name and a value") as caught:
         fingerprint(KEY, name, value)
     assert "secret" not in str(caught.value)
+
+
+@given(NAMES, VALUES, st.binary(min_size=16, max_size=40))
+def test_a_digest_tells_keys_apart_and_is_the_fingerprint_of_nothing(
+    name: str, value: str, other: bytes
+) -> None:
+    assert (key_digest(other) == key_digest(KEY)) is (other == KEY)
+    assert key_digest(KEY) != fingerprint(KEY, name, value)
+
+
+def test_a_digest_is_the_documented_hmac() -> None:
+    expected = hmac.new(KEY, b"\x00the key of identifiers", hashlib.sha256).digest()
+    assert key_digest(KEY) == expected

@@ -15,6 +15,7 @@ from worker.cli.command import Json, broker, carry_out
 from worker.cli.showing import console, facts, table, visible, write_json
 from worker.dialects.jwe import Keyring
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
+from worker.identifiers import key_digest
 from worker.masking import mask
 from worker.readiness import NotReady, check
 from worker.settings import BadSettings
@@ -195,16 +196,23 @@ async def _check_keys(settings: Settings, report: Report) -> None:
     except BadSettings as error:
         for fault in error.faults:
             report.fault("keys", fault, "")
-    if settings.identifier_key is not None:
-        return
+    key = settings.identifier_key
     async with view_pool(settings) as pool:
-        if await Directory(pool).has_identifiers():
-            report.warn(
-                "identifiers",
-                "some are stored, and POINTS_IDENTIFIER_KEY is not set here: without it the door"
-                " waits at the first request that comes by one",
-                "Set it as it was when they were stored.",
-            )
+        found = await Directory(pool).key_fault(key_digest(key.get_secret_value()) if key else None)
+    waits = "the door waits at the first request that comes by one"
+    remedy = "Set it as it was when they were stored."
+    if found == "missing":
+        report.warn(
+            "identifiers",
+            f"some are stored, and POINTS_IDENTIFIER_KEY is not set here: without it {waits}",
+            remedy,
+        )
+    elif found == "other":
+        report.fault(
+            "identifiers",
+            f"POINTS_IDENTIFIER_KEY is another than when some were stored: with it {waits}",
+            remedy,
+        )
 
 
 async def _check_whole(settings: Settings, report: Report) -> None:

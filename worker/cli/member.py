@@ -11,8 +11,9 @@ from schemas.names import DEFAULT_PROGRAM_ID
 from schemas.text import text_rule
 from worker.cli import showing
 from worker.cli.command import Ended, Json, Member, Program, Yes, carry_out
+from worker.dialects import IDENTIFIER_NAMES
 from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
-from worker.identifiers import NAME_BYTES_MAX, VALUE_BYTES_MAX, fingerprint, is_name, is_value
+from worker.identifiers import VALUE_BYTES_MAX, fingerprint, is_value, key_digest
 from worker.readiness import check_migrated
 from worker.store import members
 from worker.store.keys import MemberKey
@@ -27,11 +28,13 @@ member = typer.Typer(
 )
 
 _STDIN_BYTES_MAX: Final = 4_096
+_NAMES: Final = f"{', '.join(IDENTIFIER_NAMES[:-1])} or {IDENTIFIER_NAMES[-1]}"
 
 
 def _check_name(name: str) -> str:
-    if not is_name(name):
-        raise typer.BadParameter(f"it {text_rule(1, NAME_BYTES_MAX)}")
+    """Refuse what no dialect looks up, which would lead nobody to the member."""
+    if name not in IDENTIFIER_NAMES:
+        raise typer.BadParameter(f"it must be {_NAMES}")
     return name
 
 
@@ -52,6 +55,8 @@ def block(
     member_id: Member, *, program: Program = DEFAULT_PROGRAM_ID, as_json: Json = False
 ) -> None:
     """Block a member: requests are rejected with member_inactive, and points still expire.
+
+    A member of whom nothing was heard yet is made known first, with `member enrol`.
 
     Example: points-worker member block alice
     """
@@ -83,7 +88,7 @@ def identify(
     *,
     name: Annotated[
         str,
-        typer.Option(metavar="NAME", help="What it is, as mobile or email.", callback=_check_name),
+        typer.Option(metavar="NAME", help=f"What it is: {_NAMES}.", callback=_check_name),
     ],
     value: Annotated[
         str | None,
@@ -102,8 +107,9 @@ def identify(
 ) -> None:
     """Let an identifier (a mobile number, an e-mail or account number) lead to a member.
 
-    It is taken to the letter and stored only as a fingerprint, made with POINTS_IDENTIFIER_KEY.
-    Ends with 3 if it is another member's.
+    It is taken to the letter and stored only as a fingerprint, made with POINTS_IDENTIFIER_KEY: the
+    key of the first one, which is that of all. Ends with 3 if it is another member's, or the member
+    is not enrolled where the programme requires it.
 
     Example: points-worker member identify alice --name mobile < number.txt
     """
@@ -120,14 +126,21 @@ def identify(
                 " key that the workers have.",
                 EXIT_BAD_CONFIGURATION,
             )
-        found = fingerprint(settings.identifier_key.get_secret_value(), name, given)
-        key = MemberKey(program, member_id)
-        return await _work(
-            settings,
-            lambda url: members.identify(url, key, name, found, is_removed=remove),
-            f"is no longer known by this {name}" if remove else f"is known by this {name}",
-            as_json=as_json,
-        )
+        secret, key = settings.identifier_key.get_secret_value(), MemberKey(program, member_id)
+        found, digest = fingerprint(secret, name, given), key_digest(secret)
+        try:
+            return await _work(
+                settings,
+                lambda url: members.identify(url, key, name, found, digest, is_removed=remove),
+                f"is no longer known by this {name}" if remove else f"is known by this {name}",
+                as_json=as_json,
+            )
+        except members.OtherKey:
+            raise Ended(
+                "POINTS_IDENTIFIER_KEY is another than when identifiers were stored: set it as it"
+                " was then; nothing was changed.",
+                EXIT_BAD_CONFIGURATION,
+            ) from None
 
     carry_out(work)
 

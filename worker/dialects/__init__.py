@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from worker.dialects.beans import Beans
+from worker.dialects.capillary import IDENTIFIER_NAMES as _CAPILLARY
 from worker.dialects.capillary import Capillary
-from worker.dialects.mastercard import Mastercard
+from worker.dialects.mastercard import ACCOUNT, Mastercard
 from worker.dialects.voucherify import Voucherify
 from worker.dialects.wll import WhiteLabelLoyalty
 
@@ -27,3 +28,6 @@ _ALL: Final[tuple[Dialect, ...]] = (
 
 DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}
 """Every dialect by its name, the AMQP type of its messages."""
+
+IDENTIFIER_NAMES: Final[tuple[str, ...]] = (*_CAPILLARY, ACCOUNT)
+"""Every name by which a dialect looks an identifier up: by others nobody is ever found."""

@@ -48,7 +48,9 @@ _SOURCE: Final = "source"
 
 # By these names the lookup form takes the user id itself (older text of the vendor).
 _NAMES_OF_THE_USER_ID: Final = frozenset({"id", "userId"})
-_IDENTIFIER_NAMES: Final = frozenset({"externalId", "mobile", "email"})
+
+IDENTIFIER_NAMES: Final = ("mobile", "email", "externalId")
+"""By these it is looked up whose identifier it is."""
 
 _SOURCES: Final = frozenset(
     {
@@ -172,7 +174,7 @@ def _customer(headers: Mapping[str, object]) -> tuple[str | None, Identifier | N
             errors.MISSING_MEMBER_ID,
             f"header {_USER_ID}, or {_IDENTIFIER_NAME} and {_IDENTIFIER_VALUE}, is required",
         )
-    if kind in _NAMES_OF_THE_USER_ID or kind in _IDENTIFIER_NAMES:
+    if kind in _NAMES_OF_THE_USER_ID or kind in IDENTIFIER_NAMES:
         if value is None:
             raise Undeliverable(errors.MISSING_MEMBER_ID, f"header {_IDENTIFIER_VALUE} is required")
         value = _checked_id(_IDENTIFIER_VALUE, value)

@@ -49,7 +49,9 @@ if TYPE_CHECKING:
 REPLY_KID: Final = "reply-kid"
 """The header that asks for an encrypted reply, and its place in the context."""
 
-_ACCOUNT: Final = "bankAccountNumber"
+ACCOUNT: Final = "bankAccountNumber"
+"""The field that names the member, and the name by which its value is looked up."""
+
 _POINTS: Final = "pointsToAdjust"
 _TYPE: Final = "adjustmentTypeCode"
 _REASON: Final = "adjustmentReason"
@@ -57,7 +59,7 @@ _OPERATOR: Final = "adjustedBy"
 _ACCOUNT_BYTES_MAX: Final = 255
 _TYPE_BYTES_MAX: Final = 64
 _REASON_BYTES_MAX: Final = 255
-_FIELDS: Final = (_ACCOUNT, _POINTS, _TYPE, _REASON, _OPERATOR)
+_FIELDS: Final = (ACCOUNT, _POINTS, _TYPE, _REASON, _OPERATOR)
 
 # What the rules blame by the names of the canonical request.
 _VENDORS_NAMES: Final = {"points": _POINTS, "reason": _REASON, "adjusted_by": _OPERATOR}
@@ -94,17 +96,17 @@ class Mastercard:
             )
         faults, _, _ = _read(document)
         for detail in faults.details:
-            if detail["field"] == _ACCOUNT:
-                is_missing = _is_missing(document.get(_ACCOUNT))
+            if detail["field"] == ACCOUNT:
+                is_missing = _is_missing(document.get(ACCOUNT))
                 key = errors.MISSING_MEMBER_ID if is_missing else errors.INVALID_PAYLOAD
-                raise Undeliverable(key, f"{_ACCOUNT} {detail['rule']}", faults.listed())
+                raise Undeliverable(key, f"{ACCOUNT} {detail['rule']}", faults.listed())
         return Inbound(
             program_id=program_id,
             request_id=request_id,
             member_id=None,
-            identifier=Identifier(_ACCOUNT, document[_ACCOUNT]),
+            identifier=Identifier(ACCOUNT, document[ACCOUNT]),
             document=document,
-            content=content_of(self.name, document, amounts=(_POINTS,), left_out=(_ACCOUNT,)),
+            content=content_of(self.name, document, amounts=(_POINTS,), left_out=(ACCOUNT,)),
             context=context,
         )
 
@@ -177,7 +179,7 @@ def _read(body: Mapping[str, Any]) -> tuple[Faults, Amount | None, str | None]:
     for name, value in given.items():
         if value is None:
             faults.add(name, "is required")
-    faults.text(_ACCOUNT, given[_ACCOUNT], 1, _ACCOUNT_BYTES_MAX)
+    faults.text(ACCOUNT, given[ACCOUNT], 1, _ACCOUNT_BYTES_MAX)
     points = faults.magnitude(_POINTS, given[_POINTS])
     code = faults.text(_TYPE, given[_TYPE], 1, _TYPE_BYTES_MAX)
     faults.text(_REASON, given[_REASON], 1, _REASON_BYTES_MAX)

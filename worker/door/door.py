@@ -33,16 +33,17 @@ if TYPE_CHECKING:
     from worker.envelope.reading import Reader, Reading
     from worker.observe.metrics import Metrics
     from worker.observe.status import Status
+    from worker.store.directory import KeyFault
 
     Message: TypeAlias = Reading | Foreign
 
 _log = structlog.get_logger("worker.door")
 
 _HOLD_PAUSE_SECONDS: Final = 1.0
-_KEY_MISSING: Final = (
-    "a request names its member by an identifier, and POINTS_IDENTIFIER_KEY is not set: set it as"
-    " it was when the identifiers were stored, and start the worker again"
-)
+_KEY_FAULTS: Final[dict[KeyFault, str]] = {
+    "missing": "not set, as it was when identifiers were stored",
+    "other": "another than when identifiers were stored",
+}
 
 
 class Door:
@@ -108,9 +109,10 @@ class Door:
         finally:
             await self._caution.leave()
         if stuck := await self._look_up(messages):
-            if before := deliveries[: deliveries.index(stuck.delivery)]:
+            foreign, fault = stuck
+            if before := deliveries[: deliveries.index(foreign.delivery)]:
                 await self._work_together(before)
-            await self._hold_for_the_key()
+            await self._hold_for_the_key(fault)
         await self._caution.join()
         try:
             self._translate(messages)
@@ -143,7 +145,7 @@ class Door:
                     return
         # Nobody else has to wait where this one must.
         if stuck:
-            await self._hold_for_the_key()
+            await self._hold_for_the_key(stuck[1])
         await self._send_when_bound(messages[0])
         self._intake.ack_through(delivery.tag)
 
@@ -162,10 +164,10 @@ class Door:
             return self._translator.condemned(delivery, are_ids_read=verdict is not Verdict.UNREAD)
         return self._reader.unread(delivery)
 
-    async def _look_up(self, messages: Sequence[Message]) -> Foreign | None:
+    async def _look_up(self, messages: Sequence[Message]) -> tuple[Foreign, KeyFault] | None:
         """Look up what the dialects need, however long Postgres is away.
 
-        Returns the first message that has to wait for a key.
+        Returns the first message that has to wait for a key, and why.
         """
         foreign = [message for message in messages if isinstance(message, Foreign)]
         if not foreign:
@@ -188,10 +190,14 @@ class Door:
             if isinstance(message, Foreign):
                 self._translator.translate(message)
 
-    async def _hold_for_the_key(self) -> NoReturn:
+    async def _hold_for_the_key(self, fault: KeyFault) -> NoReturn:
         """Wait, and say so, until this worker stops: with its settings it cannot go on."""
-        _log.error("identifier_key_missing", reason=_KEY_MISSING)
-        self._status.set_fault("door", _KEY_MISSING)
+        reason = (
+            "a request names its member by an identifier, and POINTS_IDENTIFIER_KEY is"
+            f" {_KEY_FAULTS[fault]}: set it as it was then, and start the worker again"
+        )
+        _log.error(f"identifier_key_{fault}", reason=reason)
+        self._status.set_fault("door", reason)
         try:
             while True:
                 await self._pause(_HOLD_PAUSE_SECONDS)

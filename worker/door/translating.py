@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from worker.dialects.dialect import Dialect, Inbound
     from worker.domain.program import Program
     from worker.envelope.reading import Reader
-    from worker.store.directory import Directory
+    from worker.store.directory import Directory, KeyFault
 
 # Of the vendor's own headers no others go on: they may hold identifiers.
 _PASSED_ON: Final = frozenset({names.TRACEPARENT_HEADER, names.ORIGINAL_USER_ID_HEADER})
@@ -85,6 +85,7 @@ class Translator:
         self._directory = directory
         self._keyring = keyring
         self._identifier_key = identifier_key
+        self._key_digest = identifiers.key_digest(identifier_key) if identifier_key else None
         self._prefix = prefix
         self._user = user
 
@@ -102,17 +103,16 @@ class Translator:
             _read(message, document)
         return messages
 
-    async def look_up(self, messages: Sequence[Foreign]) -> Foreign | None:
+    async def look_up(self, messages: Sequence[Foreign]) -> tuple[Foreign, KeyFault] | None:
         """Find the programmes, and the members behind identifiers.
 
-        Returns the first message whose member cannot be looked for because the settings have no
-        key; then there is nothing but to wait. Raises PassingFault.
+        Returns the first message whose member cannot be looked for with the settings' key, and
+        what is wrong with that; then there is nothing but to wait. Raises PassingFault.
         """
         readable = [(m, m.inbound) for m in messages if m.inbound is not None]
         named = [(m, inbound) for m, inbound in readable if inbound.identifier is not None]
-        # Where none was ever stored, as without a key none can be, this one is nobody's.
-        if named and self._identifier_key is None and await self._directory.has_identifiers():
-            return named[0][0]
+        if named and (fault := await self._directory.key_fault(self._key_digest)):
+            return named[0][0], fault
         if program_ids := {inbound.program_id for _, inbound in readable}:
             programs = await self._directory.programs(program_ids)
             for message, inbound in readable:

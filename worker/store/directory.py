@@ -8,7 +8,7 @@ belongs to by then.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import asyncpg
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from worker.domain.program import Program
     from worker.store.pool import Connection, Pool
+
+KeyFault = Literal["missing", "other"]
+"""Why identifiers cannot be looked for: there is no key, or one that they were not stored with."""
 
 
 class Asked(NamedTuple):
@@ -65,10 +68,17 @@ class Directory:
             if (key := (one.program_id, one.fingerprint, one.request_id)) in found
         }
 
-    async def has_identifiers(self) -> bool:
-        """Tell whether any identifier leads to a member, or ever led a request to one."""
+    async def key_fault(self, digest: bytes | None) -> KeyFault | None:
+        """Tell what is wrong with a key; `digest` is that of `worker.identifiers`, None for no key.
+
+        Where no identifier was ever stored, every key is right, and none as well.
+        """
         async with self._connection() as connection:
-            return bool(await connection.fetchval(statement("has_identifiers")))
+            row = await connection.fetchrow(statement("identifier_key"))
+        assert row is not None, "the statement always has a row"
+        if digest is None:
+            return "missing" if row["is_needed"] else None
+        return None if row["digest"] in {None, digest} else "other"
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

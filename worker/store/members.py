@@ -6,6 +6,7 @@ the URL: workers only read these things.
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -31,6 +32,10 @@ _OUTCOMES_AT_ONCE: Final = 1_000
 
 class NotDone(Exception):
     """What was asked for a member cannot be; the text is one sentence that says why."""
+
+
+class OtherKey(Exception):
+    """The identifiers that are stored were fingerprinted with another key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +82,26 @@ async def set_blocked(database_url: str, key: MemberKey, *, is_blocked: bool) ->
 
 
 async def identify(
-    database_url: str, key: MemberKey, name: str, fingerprint: bytes, *, is_removed: bool = False
+    database_url: str,
+    key: MemberKey,
+    name: str,
+    fingerprint: bytes,
+    key_digest: bytes,
+    *,
+    is_removed: bool = False,
 ) -> MemberState:
     """Let an identifier lead to a member, or no longer.
 
-    `fingerprint` is that of `worker.identifiers`. Raises NotDone where the identifier belongs to
-    another member, where one to be removed is not this member's, for an unknown programme and an
-    erased member; raises PassingFault.
+    `fingerprint` and `key_digest` are those of `worker.identifiers`; the key of the first
+    identifier is that of all. Raises OtherKey for another, and NotDone where the identifier belongs
+    to another member, where one to be removed is not this member's, for an unknown programme, and
+    for a member who is erased, or not enrolled where the programme requires it; raises
+    PassingFault.
     """
     async with _locked(database_url, key, is_made=not is_removed) as (connection, before):
+        await _check_key(connection, key_digest, is_recorded=not is_removed)
+        if not is_removed and before.enrolled_at is None:
+            await _check_enrolment(connection, key)
         name_of = "remove_identifier" if is_removed else "add_identifier"
         arguments = (key.program_id, name, fingerprint, key.member_id)
         is_changed = await connection.fetchval(statement(name_of), *arguments) is not None
@@ -160,6 +176,25 @@ async def _locked(
         if state.status == "erased":
             raise NotDone(f"Member {key.member_id} of programme {key.program_id} is erased.")
         yield connection, state
+
+
+async def _check_key(connection: Connection, digest: bytes, *, is_recorded: bool) -> None:
+    if is_recorded:
+        await connection.execute(statement("record_identifier_key"), digest)
+    recorded = await connection.fetchval(statement("identifier_key"))
+    if recorded not in {None, digest}:
+        raise OtherKey("the identifiers were stored with another key")
+
+
+async def _check_enrolment(connection: Connection, key: MemberKey) -> None:
+    """Refuse a member who is not enrolled, where the programme requires it."""
+    row = await connection.fetchrow(statement("view_programs"), key.program_id, None)
+    assert row is not None, "the programme was there"
+    if json.loads(row["document"]).get("enrolment") == "required":
+        raise NotDone(
+            f"Member {key.member_id} of programme {key.program_id} is not enrolled: run"
+            " `points-worker member enrol` first."
+        )
 
 
 async def _lock(connection: Connection, key: MemberKey) -> MemberState | None:

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from schemas.topology import adjustments_exchange, bucket_key
 from tests.waiting import until
+from worker.dialects import IDENTIFIER_NAMES
 from worker.identifiers import fingerprint
 
 if TYPE_CHECKING:
@@ -104,7 +105,49 @@ async def test_an_identifier_needs_a_key_and_must_be_one(points: CommandLine) ->
         refused = await points(*arguments, stdin=given, env=ENV)
         assert refused.code == 2
         assert "secret" not in refused.stderr
-    assert (await points("member", "identify", "ed", "--name", "", stdin=b"x", env=ENV)).code == 2
+
+
+async def test_an_identifier_has_a_name_that_a_dialect_looks_up(points: CommandLine) -> None:
+    for name in ("", "card", "Mobile"):
+        refused = await points("member", "identify", "ed", "--name", name, stdin=b"x", env=ENV)
+        assert (refused.code, refused.stdout) == (2, b"")
+        assert all(known in refused.stderr for known in IDENTIFIER_NAMES)
+    for number, name in enumerate(IDENTIFIER_NAMES):
+        done = await points("member", "identify", "ed", "--name", name, "--value", f"ed-{number}",
+                            env=ENV)  # fmt: skip
+        assert done.code == 0
+
+
+async def test_another_key_than_that_of_the_first_identifier_is_refused(
+    points: CommandLine, owner: asyncpg.Connection
+) -> None:
+    other = {"POINTS_IDENTIFIER_KEY": KEY[::-1]}
+    given = ("member", "identify", "ike", "--name", "mobile", "--value", "secret number")
+    assert (await points(*given, env=ENV)).code == 0
+    for options in ((), ("--remove",)):
+        refused = await points(*given, *options, env=other)
+        assert (refused.code, refused.stdout) == (78, b"")
+        assert refused.stderr.startswith("POINTS_IDENTIFIER_KEY is another than")
+        assert refused.stderr.count("\n") == 1
+    doctor = await points("doctor", "--json", env=other)
+    found = [c["verdict"] for c in doctor.json["checks"] if c["subject"] == "identifiers"]
+    assert (doctor.code, found) == (3, ["fault"])
+    kept = await owner.fetchval("SELECT count(*) FROM points.identifiers WHERE member_id = 'ike'")
+    assert kept == 1
+
+
+async def test_whoever_is_not_enrolled_where_it_is_required_gets_no_identifier(
+    points: CommandLine, owner: asyncpg.Connection
+) -> None:
+    applied = await points("program", "apply", "-", stdin=REQUIRED.replace(b"club", b"guild"))
+    assert applied.code == 0
+    given = ("member", "identify", "jo", "--name", "email", "--value", "jo@x", "--program", "guild")
+    refused = await points(*given, env=ENV)
+    assert (refused.code, refused.stdout) == (3, b"")
+    assert "is not enrolled" in refused.stderr
+    assert await owner.fetchval("SELECT count(*) FROM points.members WHERE member_id = 'jo'") == 0
+    assert (await points("member", "enrol", "jo", "--program", "guild")).code == 0
+    assert (await points(*given, env=ENV)).code == 0
 
 
 async def test_the_doctor_warns_where_identifiers_are_stored_and_the_key_is_not_set(

@@ -15,7 +15,7 @@ from tests.integration.door.forwarding import BODY_BYTES_MAX, KEY, MOBILE, Forwa
 from tests.proxy import Proxy
 from tests.waiting import until
 from worker.dialects import DIALECTS
-from worker.identifiers import fingerprint
+from worker.identifiers import fingerprint, key_digest
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
@@ -242,6 +242,30 @@ async def test_without_a_key_a_request_by_identifier_waits_and_the_worker_says_s
         await until(lambda: intake.in_hand == 0, what="a worker with the key goes on")
     found = {body_of(item)["request_id"] for item in await Forwarding(crew, pool).in_lanes(2)}
     assert found == {"held", "behind"}
+
+
+async def test_with_another_key_than_that_of_the_identifiers_a_request_by_one_waits(
+    crew: Crew, pool: Pool, owner: asyncpg.Connection
+) -> None:
+    """It would find nobody, and a dead letter would be made of what can be done."""
+    await identify(owner, "m-7")
+    await owner.execute("INSERT INTO points.identifier_key (digest) VALUES ($1)", key_digest(KEY))
+    other = Forwarding(crew, pool, key=KEY[::-1])
+    await crew.send(
+        json.dumps(DEDUCTION).encode(), routing_key="x", **vendors(CAPILLARY, BY_MOBILE)
+    )
+    async with other.open(1) as intake:
+        await until(
+            lambda: any(fault.condition == "door" for fault in crew.status.faults()),
+            what="the worker says so",
+        )
+        (reason,) = (f.reason for f in crew.status.faults() if f.condition == "door")
+        assert "POINTS_IDENTIFIER_KEY is another than" in reason
+        assert intake.in_hand == 1
+    async with Forwarding(crew, pool, key=KEY).open(1) as intake:
+        await until(lambda: intake.in_hand == 0, what="a worker with the right key goes on")
+    (onward,) = await other.in_lanes(1)
+    assert body_of(onward)["member_id"] == "m-7"
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,7 @@ MAY = {
         "day_sums": "SELECT INSERT UPDATE",
         "operator_days": "SELECT INSERT UPDATE",
         "identifiers": "SELECT",
+        "identifier_key": "SELECT",
         "resolutions": "SELECT INSERT",
         "programs": "SELECT",
         "topology": "SELECT",

@@ -12,13 +12,14 @@ import pytest
 from tests.waiting import until
 from worker.store import members
 from worker.store.keys import MemberKey
-from worker.store.members import NotDone, blanked
+from worker.store.members import NotDone, OtherKey, blanked
 
 if TYPE_CHECKING:
     from worker.store.pool import Pool
 
 ALICE = MemberKey("default", "alice")
 BOB = MemberKey("default", "bob")
+DIGEST = b"k" * 32
 STATUS = "SELECT status FROM points.members WHERE member_id = 'alice'"
 
 
@@ -41,7 +42,9 @@ async def test_a_change_waits_for_the_batch_that_has_the_member(
 async def test_of_two_members_who_claim_an_identifier_at_once_one_gets_it(
     owner: asyncpg.Connection, database_url: str
 ) -> None:
-    claims = (members.identify(database_url, key, "mobile", b"f" * 32) for key in (ALICE, BOB))
+    claims = (
+        members.identify(database_url, key, "mobile", b"f" * 32, DIGEST) for key in (ALICE, BOB)
+    )
     done = await asyncio.gather(*claims, return_exceptions=True)
     assert sorted(isinstance(one, NotDone) for one in done) == [False, True]
     assert len(await owner.fetch("SELECT FROM points.identifiers")) == 1
@@ -54,10 +57,41 @@ async def test_the_same_identifier_may_be_another_members_under_another_name_or_
         "INSERT INTO points.programs SELECT 'other', 1, document FROM points.programs"
     )
     for key, name in ((ALICE, "mobile"), (BOB, "card"), (MemberKey("other", "carol"), "mobile")):
-        assert (await members.identify(database_url, key, name, b"f" * 32)).is_changed
+        assert (await members.identify(database_url, key, name, b"f" * 32, DIGEST)).is_changed
     await members.erase(database_url, ALICE)
     left = await owner.fetch("SELECT member_id FROM points.identifiers ORDER BY member_id")
     assert [row["member_id"] for row in left] == ["bob", "carol"]
+
+
+async def test_of_two_keys_that_come_at_once_one_is_that_of_all_identifiers(
+    owner: asyncpg.Connection, database_url: str
+) -> None:
+    """Else one number, which has two fingerprints then, would belong to two members."""
+    digests = (b"k" * 32, b"l" * 32)
+    claims = (
+        members.identify(database_url, key, "mobile", digest, digest)
+        for key, digest in zip((ALICE, BOB), digests, strict=True)
+    )
+    done = await asyncio.gather(*claims, return_exceptions=True)
+    refused = [isinstance(one, OtherKey) for one in done]
+    assert sorted(refused) == [False, True]
+    kept = digests[refused.index(False)]
+    assert await owner.fetchval("SELECT digest FROM points.identifier_key") == kept
+    rows = await owner.fetch("SELECT fingerprint FROM points.identifiers")
+    assert [row["fingerprint"] for row in rows] == [kept]
+
+
+async def test_another_key_takes_no_identifier_away_and_a_removal_records_none(
+    owner: asyncpg.Connection, database_url: str
+) -> None:
+    await members.enrol(database_url, ALICE)
+    with pytest.raises(NotDone, match="not this member's"):
+        await members.identify(database_url, ALICE, "mobile", b"f", b"other", is_removed=True)
+    assert await owner.fetchval("SELECT count(*) FROM points.identifier_key") == 0
+    await members.identify(database_url, ALICE, "mobile", b"f", DIGEST)
+    with pytest.raises(OtherKey):
+        await members.identify(database_url, ALICE, "mobile", b"f", b"other", is_removed=True)
+    assert await owner.fetchval("SELECT count(*) FROM points.identifiers") == 1
 
 
 @pytest.mark.parametrize(
@@ -88,6 +122,7 @@ async def test_who_erases_can_change_nothing_but_what_may_be_personal(
         "UPDATE points.journal SET outcome = ''",
         "INSERT INTO points.identifiers VALUES ('default', 'mobile', 'x', 'alice')",
         "DELETE FROM points.identifiers",
+        "INSERT INTO points.identifier_key (digest) VALUES ('x')",
         "INSERT INTO points.programs VALUES ('new', 1, '{}')",
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from schemas.numbers import NumberText
 from tests.dialect_vectors.capillary import ACME
 from tests.unit.dialects.counter import Json, arrive, program_of
-from worker.dialects.capillary import Capillary
+from worker.dialects.capillary import IDENTIFIER_NAMES, Capillary
 from worker.dialects.dialect import Identifier, Inbound, Refused, Undeliverable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class TestWhose:
     def test_the_common_header_does_as_well(self) -> None:
         assert read({"member-id": "4711"}).member_id == "4711"
 
-    @pytest.mark.parametrize("name", ["externalId", "mobile", "email"])
+    @pytest.mark.parametrize("name", IDENTIFIER_NAMES)
     def test_an_identifier_is_left_to_be_resolved(self, name: str) -> None:
         inbound = read({"identifier-name": name, "identifier-value": "jo@example.com"})
         assert inbound.member_id is None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.dialect_vectors import VECTORS
 from tests.unit.dialects.counter import Counter, arrive, program_of
-from worker.dialects import DIALECTS
+from worker.dialects import DIALECTS, IDENTIFIER_NAMES
 from worker.dialects.dialect import Undeliverable
 
 if TYPE_CHECKING:
@@ -33,6 +34,23 @@ def test_a_vendors_request_gets_the_vendors_reply(vector: Vector) -> None:
         assert counter.ask(fields).status == "APPLIED"
     reply = counter.send(vector.dialect, vector.body, vector.headers)
     assert reply == vector.reply
+
+
+def test_every_name_of_a_members_identifier_is_one_that_members_can_be_given() -> None:
+    """The names stand in two dialects; what `member identify` takes must be all of them."""
+    capillary = DIALECTS["capillary.negative_points_adjustment"]
+    looked_up = set()
+    for name in ("id", "userId", "externalId", "mobile", "email", "cardNumber", "card"):
+        with suppress(Undeliverable):
+            given = {"identifier-name": name, "identifier-value": MEMBER_ID}
+            inbound = capillary.read({}, given, "r-1")
+            looked_up |= {inbound.identifier.name} if inbound.identifier else set()
+    mastercard = [vector for vector in _STORED if vector.dialect.startswith("mastercard.")]
+    for vector in mastercard:
+        inbound = DIALECTS[vector.dialect].read(vector.body, vector.headers, "r-1")
+        assert inbound.identifier is not None
+        looked_up.add(inbound.identifier.name)
+    assert looked_up == set(IDENTIFIER_NAMES)
 
 
 @pytest.mark.parametrize("vector", _LETTERS, ids=_names(_LETTERS))

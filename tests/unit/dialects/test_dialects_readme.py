@@ -9,7 +9,7 @@ import pytest
 
 from tests.dialect_vectors import VECTORS
 from tests.readmes import ROOT, blocks, named
-from worker.dialects import DIALECTS
+from worker.dialects import DIALECTS, IDENTIFIER_NAMES
 from worker.domain.document import from_document
 from worker.domain.program import MastercardDialect
 
@@ -32,6 +32,10 @@ def test_what_it_shows_of_a_programme_can_be_applied() -> None:
 
 def test_every_dialect_is_told_of() -> None:
     assert set(DIALECTS) <= set(named(README))
+
+
+def test_every_name_of_an_identifier_is_told_of() -> None:
+    assert set(IDENTIFIER_NAMES) <= set(named(README))
 
 
 def test_every_module_is_there() -> None:
