@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path  # noqa: TC003 - typer reads it at run time.
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
+from schemas.errors import VERSION_MISMATCH
 from schemas.names import DEFAULT_PROGRAM_ID, RESULT_TYPE
 from schemas.reading import write_json
 from schemas.topology import bucket_key
@@ -36,13 +37,17 @@ _DEAD: Final = "DEAD_LETTER"
 
 
 class Tally:
-    """What has become of the requests so far; rejected ones are written to a file, if there is."""
+    """What has become of the requests so far; rejected ones are written to a file, if there is.
+
+    `in_use` counts rejected openings of wallets that are no fresh ones.
+    """
 
     def __init__(self, rejects: BinaryIO | None) -> None:
         self.waiting: dict[str, Planned] = {}
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.rejected: list[str] = []
+        self.in_use = 0
         self._rejects = rejects
 
     @property
@@ -59,6 +64,8 @@ class Tally:
         if error is None:
             return
         self.errors[error["key"]] += 1
+        if error["key"] == VERSION_MISMATCH and planned.document.get("expected_version") == 0:
+            self.in_use += 1
         if len(self.rejected) < _SHOWN_MAX:
             self.rejected.append(f"line {planned.line}: {error['key']}: {error['message']}")
         if self._rejects is not None:
@@ -109,7 +116,11 @@ def import_(
 
     Columns are the fields of a request. Nothing is sent while a row has a fault. Rows without
     a request_id get one from the file's content and their line, so to import the same file again
-    after a break repeats nothing. --program is for rows that name none.
+    after a break repeats nothing; it counts the outcomes of all its requests, whenever they were
+    carried out. --program is for rows that name none.
+
+    JSON: rows, sent (the requests made of them), applied, no_change, simulated, rejected,
+    dead_letters, and errors, which counts those by their keys.
 
     Ends with 3 if something was rejected, and with 75 if no outcome came in time.
 
@@ -142,42 +153,53 @@ async def _import(
             stamp = _stamp(path)
             digest = digest_of(path)
             file = File(path, chosen, program_id, is_opening, settings.body_bytes_max, digest)
-            count, faults = _look_through(file)
-            if faults:
-                return _refuse(path, faults, as_json=as_json)
+            found = _look_through(file)
+            if found.faults:
+                return _refuse(path, found.faults, as_json=as_json)
             written = stack.enter_context(_opened(rejects, path)) if rejects else None
         except OSError as error:
             raise Ended(f"{error.filename}: {error.strerror}.", EXIT_USAGE) from None
         tally = Tally(written)
         try:
-            await _send(settings, file, stamp, count, tally, timeout_seconds)
+            await _send(settings, file, stamp, found.requests, tally, timeout_seconds)
         except (TimeoutError, SessionLost) as error:
             is_late = isinstance(error, TimeoutError)
             why = f"No outcome came for {timeout_seconds:g} s." if is_late else str(error)
             raise Ended(
-                f"{why} {tally.answered} of {count} requests have their outcome. Import the same"
-                " file again: what is done is not done twice.",
+                f"{why} {tally.answered} of {found.requests} requests have their outcome. Import"
+                " the same file again: what is done is not done twice.",
                 EXIT_TRY_AGAIN if is_late else EXIT_UNREACHABLE,
             ) from None
-    _show(tally, count, as_json=as_json)
+    _show(tally, found, is_opening=is_opening, as_json=as_json)
     return EXIT_FAULT_FOUND if tally.errors else EXIT_OK
 
 
-def _look_through(file: File) -> tuple[int, list[Fault]]:
-    """Count the requests, and return the first faults and how many more there are."""
-    count = 0
+class _Found(NamedTuple):
+    """How many rows and requests a file has; its first faults, and how many more there are."""
+
+    rows: int
+    requests: int
+    faults: list[Fault]
+
+
+def _look_through(file: File) -> _Found:
+    rows = requests = more = 0
     faults: list[Fault] = []
-    more = 0
-    for one in file.plan():
+
+    def planned() -> Iterator[Planned | Fault]:
+        nonlocal rows
+        rows = yield from file.plan()
+
+    for one in planned():
         if isinstance(one, Planned):
-            count += 1
+            requests += 1
         elif len(faults) < _SHOWN_MAX:
             faults.append(one)
         else:
             more += 1
     if more:
         faults.append(Fault(faults[-1].line, "file", f"has {more} more faults", "more than listed"))
-    return count, faults
+    return _Found(rows, requests, faults)
 
 
 def _refuse(path: Path, faults: list[Fault], *, as_json: bool) -> int:
@@ -245,10 +267,11 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def _show(tally: Tally, count: int, *, as_json: bool) -> None:
+def _show(tally: Tally, found: _Found, *, is_opening: bool, as_json: bool) -> None:
     if as_json:
         summary: dict[str, Any] = {
-            "sent": count,
+            "rows": found.rows,
+            "sent": found.requests,
             "applied": tally.counts["APPLIED"],
             "no_change": tally.counts["NO_CHANGE"],
             "simulated": tally.counts["SIMULATED"],
@@ -260,9 +283,10 @@ def _show(tally: Tally, count: int, *, as_json: bool) -> None:
         return
     for rejected in tally.rejected:
         showing.talk(rejected)
-    shown = {"sent": count} | {
-        status.lower().replace("_", " "): number for status, number in tally.counts.most_common()
-    }
-    showing.console().print(
-        showing.facts(shown | {f"  {key}": number for key, number in tally.errors.most_common()})
-    )
+    shown: dict[str, object] = {"rows": found.rows, "requests": found.requests}
+    for status, number in tally.counts.most_common():
+        shown[status.lower().replace("_", " ")] = f"{number} of {found.requests}"
+    shown |= {f"  {key}": number for key, number in tally.errors.most_common()}
+    if is_opening and tally.in_use:
+        shown["wallets in use"] = f"{tally.in_use}; an opening balance needs a fresh one"
+    showing.console().print(showing.facts(shown))

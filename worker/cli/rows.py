@@ -11,6 +11,8 @@ import hashlib
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -22,7 +24,7 @@ from worker.cli.adjust import kind_of
 from worker.cli.opening import OPENING_COLUMNS, NoOpening, opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
     from typing import BinaryIO, TextIO
 
@@ -75,10 +77,11 @@ class File:
     body_bytes_max: int
     digest: str
 
-    def plan(self) -> Iterator[Planned | Fault]:
+    def plan(self) -> Generator[Planned | Fault, None, int]:
         """Yield the requests of the file in order, and in their places the faults of its rows.
 
-        Raises OSError. The same file yields the same requests, ids included.
+        Returns how many rows that can be read there are. Raises OSError. The same file yields the
+        same requests, ids included.
         """
         seen: dict[bytes, int] = {}
         count = 0
@@ -89,7 +92,7 @@ class File:
             count += 1
             if count > ROWS_MAX:
                 yield Fault(row.line, "row", f"is beyond the {ROWS_MAX}th: split the file", "more")
-                return
+                return count
             fields = {"program_id": self.program_id} | row.fields
             twice = _first_line_of(self._scope(fields), row.line, seen)
             if twice is not None:
@@ -98,6 +101,7 @@ class File:
                 yield Fault(row.line, field, rule, "the same")
             fields.setdefault("request_id", f"import-{self.digest[:20]}-{row.line}")
             yield from self._planned(row.line, fields)
+        return count
 
     def _planned(self, line: int, fields: dict[str, Any]) -> Iterator[Planned | Fault]:
         """Yield the requests of a row as far as the first that has faults, and these."""
@@ -187,7 +191,8 @@ def _csv_rows(file: TextIO, columns: frozenset[str]) -> Iterator[_Row | Fault]:
 def _heading_faults(line: int, heading: list[str], columns: frozenset[str]) -> Iterator[Fault]:
     for number, name in enumerate(heading, 1):
         if name not in columns:
-            yield Fault(line, f"column {number}", _must_be_one_of(columns), shape(name))
+            rule, is_near = _column_rule(name, columns)
+            yield Fault(line, f"column {number}", rule, name if is_near else shape(name))
         elif name in heading[: number - 1]:
             yield Fault(line, name, "must be one column", "two")
 
@@ -213,7 +218,8 @@ def _json_rows(file: BinaryIO, columns: frozenset[str]) -> Iterator[_Row | Fault
         unknown = [name for name in document if name not in columns]
         for name in unknown:
             field = name if _FIELD_NAME.fullmatch(name) else "a field"
-            yield Fault(line, field, _must_be_one_of(columns), shape(name))
+            rule, is_near = _column_rule(name, columns)
+            yield Fault(line, field, rule, "another name" if is_near else shape(name))
         if not unknown:
             yield _Row(line, {name: v for name, v in document.items() if v is not None})
 
@@ -240,5 +246,12 @@ def _first_line_of(scope: object, line: int, seen: dict[bytes, int]) -> int | No
     return None if first == line else first
 
 
-def _must_be_one_of(columns: frozenset[str]) -> str:
-    return f"must be one of {', '.join(sorted(columns))}"
+@lru_cache(maxsize=100)
+def _column_rule(name: str, columns: frozenset[str]) -> tuple[str, bool]:
+    """Return the rule that a name breaks, and whether it comes near one that is right.
+
+    Only then is it a misspelt one for sure, and nothing that the file says of a member.
+    """
+    if nearest := get_close_matches(name, columns, n=1, cutoff=0.7):
+        return f"must be a column that there is (did you mean {nearest[0]}?)", True
+    return f"must be one of {', '.join(sorted(columns))}", False

@@ -28,7 +28,10 @@ async def test_rows_are_applied_in_their_order_and_a_second_time_changes_nothing
     file.write_text("member_id,points\n" + "\n".join(rows) + "\n")
     first = await points("import", str(file), "--json")
     counts = {"no_change": 0, "simulated": 0, "rejected": 0, "dead_letters": 0, "errors": {}}
-    assert (first.code, first.json) == (0, {"sent": 1_507, "applied": 1_507} | counts)
+    assert (first.code, first.json) == (
+        0,
+        {"rows": 1_507, "sent": 1_507, "applied": 1_507} | counts,
+    )
     balances = [(await points("balance", f"i-{n}", "--json")).json["wallets"] for n in range(7)]
     sums = [sum(m + 1 for m in range(1_500) if m % 7 == n) - 1 for n in range(7)]
     assert [wallet[0]["balance"] for wallet in balances] == [str(number) for number in sums]
@@ -56,6 +59,7 @@ async def test_what_is_rejected_is_told_written_down_and_ends_with_3(
     assert (done.code, done.json) == (
         3,
         {
+            "rows": 5,
             "sent": 5,
             "applied": 1,
             "no_change": 1,
@@ -99,7 +103,8 @@ async def test_an_opening_leaves_balance_and_total_as_the_file_has_them(
     )
     arguments = ("import", str(file), "--opening", "--program", "opened", "--json")
     done = await points(*arguments)
-    assert (done.code, done.json["applied"], done.json["sent"]) == (0, 5, 5)
+    counts = [done.json[name] for name in ("rows", "sent", "applied")]
+    assert (done.code, counts) == (0, [4, 5, 5])
 
     async def wallets(member_id: str) -> list[tuple[str, str, str]]:
         shown = await points("balance", member_id, "--program", "opened", "--json")
@@ -113,9 +118,14 @@ async def test_an_opening_leaves_balance_and_total_as_the_file_has_them(
     expiry = {"points": "1250.50", "expires_at": "2091-01-01T00:00:00Z"}
     assert lots.json["wallets"][0]["next_expiry"] == expiry
     assert (await points(*arguments)).json == done.json
+    shown = (await points(*arguments[:-1])).stdout.decode()
+    assert shown.split() == ["rows", "4", "requests", "5", "applied", "5", "of", "5"]
     file.write_text(file.read_text() + "o-5,1,1,,,\n")
     corrected = await points(*arguments)
     assert corrected.json["errors"] == {"version_mismatch": 5}
+    told = await points(*arguments[:-1])
+    in_use = told.stdout.decode().splitlines()[-1].split()
+    assert " ".join(in_use) == "wallets in use 3; an opening balance needs a fresh one"
     assert await wallets("o-1") == [("REGULAR", "1250.50", "9000.00")]
     assert await wallets("o-5") == [("REGULAR", "1.00", "1.00")]
     assert (await points("audit", "--json")).json["faults"] == []

@@ -118,6 +118,22 @@ def test_every_faulty_json_line_is_named(
     assert [(fault.line, fault.field) for fault in found] == faults
 
 
+@pytest.mark.parametrize(
+    ("content", "format_", "fault"),
+    [
+        (b"member_id,pionts\na,1\n", "csv", ("column 2", "points", "pionts")),
+        (b"memberid,points\na,1\n", "csv", ("column 1", "member_id", "memberid")),
+        (b'{"pionts": 1}\n', "jsonl", ("pionts", "points", "another name")),
+    ],
+)
+def test_a_misspelt_column_is_named_with_the_one_that_may_have_been_meant(
+    file: Path, content: bytes, format_: Format, fault: tuple[str, str, str]
+) -> None:
+    field, meant, got = fault
+    rule = f"must be a column that there is (did you mean {meant}?)"
+    assert plan(file, content, format_) == [Fault(1, field, rule, got)]
+
+
 def test_no_fault_shows_what_was_in_the_file(file: Path) -> None:
     for content in (b"member_id,points\nsecret\x01,secret\n", b"secret\nx\n"):
         assert "secret" not in str(plan(file, content))
