@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from worker import __version__
 from worker.cli.adjust import CommandWithAmounts, adjust
@@ -24,8 +25,23 @@ from worker.cli.showing import write
 from worker.cli.tail import tail
 from worker.cli.topology import topology
 
+
+class PlainSpokenGroup(TyperGroup):
+    """Commands whose errors of usage say nothing of the library that found them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            plain = error.message.removeprefix("Value error, ")
+            error.message = plain.replace("Input should be", "it must be")
+            raise
+
+
 app = typer.Typer(
     name="points-worker",
+    cls=PlainSpokenGroup,
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -168,6 +168,20 @@ def test_a_misspelt_option_is_told_with_the_one_that_may_have_been_meant(
     assert "No such option --reson. Did you mean --reason?" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--operation", "FLY", "'--operation': 'FLY' is not one of 'ADJUST', 'SET_BALANCE',"),
+        ("--ordinal", "first", "'--ordinal': it must be a valid integer"),
+    ],
+)
+def test_a_wrong_option_is_told_in_the_words_of_the_command_line(
+    option: str, value: str, told: str
+) -> None:
+    result = invoke("adjust", "alice", "5", option, value)
+    assert told in " ".join(result.stderr.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("points", ["five", "-5x", "-"])
 def test_what_is_no_amount_is_told_once(points: str) -> None:
     result = invoke("adjust", "alice", points)
