@@ -43,6 +43,10 @@ async def test_a_fresh_system_is_set_up_command_by_command(fresh: CommandLine) -
     assert (shown.code, shown.json["faults"], shown.json["bindings"]) == (0, [], 258)
     assert (await fresh("doctor", "--json")).json["ok"]
     assert (await fresh("audit", "--json")).json["ok"]
+    elsewhere = await fresh("adjust", "alice", "5", env={"POINTS_PREFIX": "elsewhere"})
+    prefix, _, declare = elsewhere.stderr.partition("POINTS_PREFIX")
+    assert (elsewhere.code, "topology declare" in prefix) == (78, False)
+    assert "`points-worker topology declare` first." in declare
     nobody = await fresh("adjust", "alice", "5", "--timeout", "0.5")
     assert nobody.code == 75
     assert nobody.stderr.startswith("No answer came within 0.5 s: `points-worker doctor` says")
@@ -62,7 +66,8 @@ async def test_commands_need_only_the_server_that_they_read(fresh: CommandLine) 
         (of_rabbitmq, no_broker, no_database, "RabbitMQ at 127.0.0.1"),
     ):
         for arguments in commands:
-            assert (await fresh(*arguments, env=other)).code in {0, 75}
+            # Nobody knows the member, and no worker answers: that much one server tells.
+            assert (await fresh(*arguments, env=other)).code in {0, 3, 75}
             away = await fresh(*arguments, env=missing)
             assert (away.code, len(away.stderr.splitlines())) == (69, 1)
             assert away.stderr.startswith(sentence)
