@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 
+from schemas import errors, names
 from schemas.topology import dead
 from worker.backoff import delays
 from worker.caution import Verdict
@@ -44,6 +45,8 @@ _KEY_FAULTS: Final[dict[KeyFault, str]] = {
     "missing": "not set, as it was when identifiers were stored",
     "other": "another than when identifiers were stored",
 }
+# A vendor's type, too, may be what was misspelt.
+_TYPES_RULE: Final = f"type must be one of {', '.join((names.REQUEST_TYPE, *DIALECTS))}"
 
 
 class Door:
@@ -154,9 +157,16 @@ class Door:
         foreign = [delivery for delivery in deliveries if delivery.type in DIALECTS]
         translated = iter(await self._translator.read(foreign) if foreign else ())
         return [
-            next(translated) if delivery.type in DIALECTS else self._reader.identify(delivery)[0]
+            next(translated) if delivery.type in DIALECTS else self._identified(delivery)
             for delivery in deliveries
         ]
+
+    def _identified(self, delivery: Delivery) -> Reading:
+        """Read a message by the contract, as far as the ids."""
+        reading, _ = self._reader.identify(delivery)
+        if reading.letter is not None and reading.letter.key == errors.UNKNOWN_TYPE:
+            reading.letter.message = _TYPES_RULE
+        return reading
 
     def _condemned(self, delivery: Delivery, verdict: Verdict) -> Message:
         """Return a message over which workers have died; its body is not looked at."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from schemas.names import REQUEST_TYPE
 from schemas.topology import bucket_key
 from tests.brokers import session_at
 from tests.crew import Crew, data_of, ids_of
@@ -15,6 +16,7 @@ from tests.inside import delivered, request, user_of
 from tests.integration.door.forwarding import Forwarding
 from tests.proxy import Proxy
 from tests.waiting import until
+from worker.dialects import DIALECTS
 from worker.door.forwarding import forward
 
 if TYPE_CHECKING:
@@ -164,6 +166,19 @@ async def test_what_the_door_cannot_read_is_set_aside_and_answered_among_its_nei
     errors = [item for item in replies if item.properties.message_type == "adjustment.error.v1"]
     assert [json.loads(item.body)["error"]["key"] for item in errors] == ["malformed_json"]
     assert crew.counted("dead_letters_total", key="malformed_json") == 1
+
+
+async def test_of_an_unknown_type_the_door_tells_which_types_there_are(crew: Crew) -> None:
+    async with crew.running():
+        await crew.send(b'{"points": 20}', routing_key="somewhere", message_type="voucherify")
+        (letter,) = await crew.taken(crew.name("dead"), 1)
+        (reply,) = await crew.taken(crew.replies, 1)
+    told = letter.headers["x-error-message"]
+    error = json.loads(reply.body)["error"]
+    assert (letter.headers["x-error-key"], error["key"]) == ("unknown_type", "unknown_type")
+    assert error["message"].rstrip(".") == told
+    types = set(str(told).removeprefix("type must be one of ").split(", "))
+    assert types == {REQUEST_TYPE, *DIALECTS}
 
 
 def test_a_forwarded_request_must_be_taken() -> None:
