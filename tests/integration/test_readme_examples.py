@@ -175,6 +175,9 @@ async def test_what_the_publisher_sends_is_applied_in_order_and_seen_by_the_subs
         await reader.runs(sys.executable, "-c", PUBLISHER)
 
         assert await subscriber.prints(3) == APPLIED_IN_ORDER
+        with reader.starts("points-worker", "adjust", "alice", "-83"):
+            told = await subscriber.prints(4)
+    assert told[3:] == ["0000000000000000004 ADJUSTMENT_REJECTED insufficient_points"]
 
 
 async def test_what_the_publisher_sends_again_is_told_again_and_applied_once(
