@@ -38,6 +38,15 @@ LogFormat = Literal["auto", "console", "json"]
 PARTITIONS_DEFAULT: Final = 8
 PREFETCH_DEFAULT: Final = 1_000
 
+Server = Literal["AMQP_URL", "DATABASE_URL"]
+"""A server, by the variable that has its address."""
+
+# No name ends with .invalid (RFC 2606).
+_NOWHERE: Final[dict[Server, str]] = {
+    "AMQP_URL": "amqp://unset.invalid/",
+    "DATABASE_URL": "postgresql://unset.invalid/",
+}
+
 # The broker keeps names that begin with "amq." for itself; 64 characters leave room for the
 # longest name that is made from the prefix.
 _TOPOLOGY_PREFIX = re.compile(r"(?!amq\.)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -252,9 +261,12 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def load(
+        cls, environ: Mapping[str, str] | None = None, *, unused: Server | None = None
+    ) -> Self:
         """Read the settings from `environ` (by default the process's) and the files it names.
 
+        The address of an `unused` server may be missing; it is then one that leads nowhere.
         Raises `BadSettings` with every fault that was found.
         """
         if environ is None:
@@ -262,6 +274,8 @@ class Settings(BaseSettings):
         variables = [variable_of(name) for name in cls.model_fields]
         texts, unreadable = environment.read_variables(environ, variables)
         faults = environment.unknown_variables(environ, variables) + list(unreadable.values())
+        if unused is not None and unused not in unreadable:
+            texts.setdefault(unused, _NOWHERE[unused])
         source = EnvSettingsSource(cls)
         source.env_vars = {variable.lower(): text for variable, text in texts.items()}
         settings = None

@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import worker
 from worker.settings import BadSettings, Settings
+
+if TYPE_CHECKING:
+    from worker.settings import Server
 
 GIVEN = {
     "AMQP_URL": "amqp://till:hush%40@broker:5672/vhost",
@@ -323,6 +327,19 @@ def test_a_process_says_what_is_wrong_with_the_environment_it_really_has() -> No
 
     expected = "POINTS_BATCH_MAX must be a whole number from 1 to 10000, and is '0'.\n"
     assert expected == said.stdout
+
+
+@pytest.mark.parametrize("unused", ["AMQP_URL", "DATABASE_URL"])
+def test_the_address_of_an_unused_server_may_be_missing_and_must_be_one(unused: Server) -> None:
+    rest = {name: address for name, address in GIVEN.items() if name != unused}
+    settings = Settings.load(rest, unused=unused)
+    unset = settings.amqp_url if unused == "AMQP_URL" else settings.database_url
+    assert unset.get_secret_value().endswith("://unset.invalid/")
+    assert Settings.load(GIVEN, unused=unused) == Settings.load(GIVEN)
+    with pytest.raises(BadSettings, match=f"{unused} must be an address"):
+        Settings.load(GIVEN | {unused: "nonsense"}, unused=unused)
+    with pytest.raises(BadSettings, match=f"{unused} is missing"):
+        Settings.load(rest)
 
 
 def test_an_identifier_key_is_long_enough_and_never_shown(tmp_path: Path) -> None:

@@ -204,7 +204,10 @@ def adjust(
         body = write_json(document)
     except TypeError as error:
         raise typer.BadParameter(f"the request cannot be written as JSON: {error}") from None
-    carry_out(lambda settings: _ask(settings, document, body, timeout, as_json=as_json))
+    carry_out(
+        lambda settings: _ask(settings, document, body, timeout, as_json=as_json),
+        unused="DATABASE_URL",
+    )
 
 
 async def _ask(

@@ -52,7 +52,7 @@ def audit(*, as_json: Json = False) -> None:
             _print(found)
         return EXIT_FAULT_FOUND if found.faults else EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 def _document(found: Findings) -> dict[str, object]:

@@ -75,7 +75,7 @@ def outcome(
                 _print_entry(entry, is_own=entry is view.own)
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 def balance(
@@ -130,7 +130,7 @@ def balance(
             _print_member(view, is_past=at is not None)
         return EXIT_OK if is_known else _unknown(program, member)
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 def history(
@@ -190,7 +190,7 @@ def history(
             showing.talk(f"Member {member} of programme {program} has no such events.")
         return EXIT_OK if is_known else _unknown(program, member)
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 def _unknown(program: str, member: str) -> int:

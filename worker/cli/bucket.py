@@ -39,7 +39,7 @@ def bucket(member: Member, *, as_json: Json = False) -> None:
 
     with ending():
         try:
-            carry_out(work)
+            carry_out(work, unused="AMQP_URL")
         finally:
             if as_json:
                 write_json(shown)

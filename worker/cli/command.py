@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -34,15 +35,19 @@ from worker.exits import (
     EXIT_NOBODY_READS,
     EXIT_TRY_AGAIN,
     EXIT_UNREACHABLE,
+    EXIT_USAGE,
 )
 from worker.observe import logging
 from worker.readiness import NotReady, sentence
-from worker.settings import BadSettings, LogLevel, Settings
+from worker.settings import BadSettings, LogLevel, Server, Settings
 from worker.store.faults import PassingFault, RefusedFault
 from worker.store.migrate import EditedMigration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from tempfile import _TemporaryFileWrapper
+
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
 def check_id(text: str | None) -> str | None:
@@ -85,15 +90,19 @@ class Ended(Exception):
 
 
 def carry_out(
-    work: Callable[[Settings], Coroutine[Any, Any, int]], *, configure_log: bool = True
+    work: Callable[[Settings], Coroutine[Any, Any, int]],
+    *,
+    unused: Server | None = None,
+    configure_log: bool = True,
 ) -> None:
     """Do a command's work with the settings of the environment, and end with its exit code.
 
+    The address of an `unused` server need not be set.
     The log is silent unless LOG_LEVEL is debug, or the work configures it by itself. Ends as
     `ending` does.
     """
     with ending():
-        settings = Settings.load()
+        settings = Settings.load(unused=unused)
         if configure_log:
             # What a library logs about a server that is away is said at the end, in a sentence.
             level: LogLevel = "debug" if settings.log_level == "debug" else "critical"
@@ -176,6 +185,27 @@ def read_file(file: str, bytes_max: int, kind: str, *, param_hint: str) -> bytes
     if len(content) > bytes_max:
         raise typer.BadParameter(f"it is too long for {kind}", param_hint=param_hint)
     return content
+
+
+def spooled(bytes_max: int) -> _TemporaryFileWrapper[bytes]:
+    """Return a temporary file with all of standard input, gone once it is closed.
+
+    Raises Ended, also where there is more than so many bytes.
+    """
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(NamedTemporaryFile(prefix="points-worker-"))
+            left = bytes_max
+            while chunk := sys.stdin.buffer.read(_CHUNK_BYTES):
+                left -= len(chunk)
+                if left < 0:
+                    raise Ended(f"Standard input has more than {bytes_max} bytes.", EXIT_USAGE)
+                file.write(chunk)
+            file.flush()
+            stack.pop_all()
+            return file
+    except OSError as error:
+        raise Ended(f"Standard input cannot be kept: {error.strerror}.", EXIT_USAGE) from None
 
 
 def read_document(body: bytes) -> dict[str, Any]:

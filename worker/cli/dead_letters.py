@@ -71,7 +71,7 @@ def list_(
             showing.talk("There are no dead letters.")
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="DATABASE_URL")
 
 
 @dead_letters.command()
@@ -105,7 +105,7 @@ def show(
             out.print(showing.visible(text), soft_wrap=True)
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="DATABASE_URL")
 
 
 @dead_letters.command()
@@ -153,7 +153,7 @@ def _settle(
             showing.write_json({done: settled})
         return EXIT_OK if len(settled) == len(letter_ids) else EXIT_FAULT_FOUND
 
-    carry_out(work)
+    carry_out(work, unused="DATABASE_URL")
 
 
 def _not_found(letter_id: str) -> Ended:

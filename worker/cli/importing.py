@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path  # noqa: TC003 - typer reads it at run time.
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
@@ -17,7 +17,7 @@ from schemas.topology import bucket_key
 from worker.broker import SessionLost, client
 from worker.broker.asking import ask_all
 from worker.cli import showing
-from worker.cli.command import Ended, Json, Program, broker, carry_out, read_document
+from worker.cli.command import Ended, Json, Program, broker, carry_out, read_document, spooled
 from worker.cli.rows import Fault, File, Format, Planned, digest_of
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN, EXIT_UNREACHABLE, EXIT_USAGE
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _WAITING_MAX: Final = 1_000
 _SHOWN_MAX: Final = 20
+_STDIN_BYTES_MAX: Final = 256 * 1024 * 1024
 _TIMEOUT_SECONDS: Final = 60.0
 _TIMEOUT_SECONDS_MAX: Final = 3_600
 _FORMATS: Final[dict[str, Format]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -76,7 +77,8 @@ class Tally:
 def import_(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="The rows to import."),
+        typer.Argument(metavar="FILE", help="The rows to import; - reads them from standard input,"
+                       " with --format."),
     ],
     *,
     opening: Annotated[
@@ -132,13 +134,14 @@ def import_(
     carry_out(
         lambda settings: _import(
             settings, file, chosen, program, rejects, timeout, is_opening=opening, as_json=as_json
-        )
+        ),
+        unused="DATABASE_URL",
     )
 
 
 async def _import(
     settings: Settings,
-    path: Path,
+    given: Path,
     chosen: Format,
     program_id: str,
     rejects: Path | None,
@@ -150,12 +153,16 @@ async def _import(
     """Check the whole file, then send it; return the exit code."""
     with ExitStack() as stack:
         try:
+            is_piped = str(given) == "-"
+            path = given
+            if is_piped:
+                path = Path(stack.enter_context(spooled(_STDIN_BYTES_MAX)).name)
             stamp = _stamp(path)
             digest = digest_of(path)
             file = File(path, chosen, program_id, is_opening, settings.body_bytes_max, digest)
             found = _look_through(file)
             if found.faults:
-                return _refuse(path, found.faults, as_json=as_json)
+                return _refuse("stdin" if is_piped else str(path), found.faults, as_json=as_json)
             written = stack.enter_context(_opened(rejects, path)) if rejects else None
         except OSError as error:
             raise Ended(f"{error.filename}: {error.strerror}.", EXIT_USAGE) from None
@@ -202,11 +209,11 @@ def _look_through(file: File) -> _Found:
     return _Found(rows, requests, faults)
 
 
-def _refuse(path: Path, faults: list[Fault], *, as_json: bool) -> int:
+def _refuse(name: str, faults: list[Fault], *, as_json: bool) -> int:
     if as_json:
         showing.write_json({"sent": 0, "faults": [fault._asdict() for fault in faults]})
     for fault in faults:
-        showing.talk(f"{path}:{fault.line}: {fault.field} {fault.rule}; got {fault.got}")
+        showing.talk(f"{name}:{fault.line}: {fault.field} {fault.rule}; got {fault.got}")
     showing.talk("Nothing was sent.")
     return EXIT_USAGE
 

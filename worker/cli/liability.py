@@ -137,7 +137,7 @@ def liability(
             _print(found)
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 def _teller(progress: Progress) -> Callable[[str], None]:

@@ -142,7 +142,7 @@ def identify(
                 EXIT_BAD_CONFIGURATION,
             ) from None
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 @member.command()
@@ -192,7 +192,7 @@ def erase(
             )
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 def _read_value() -> str:
@@ -208,7 +208,7 @@ def _read_value() -> str:
 def _carry_out(
     change: Callable[[str], Awaitable[members.MemberState]], done: str, *, as_json: bool
 ) -> None:
-    carry_out(lambda settings: _work(settings, change, done, as_json=as_json))
+    carry_out(lambda settings: _work(settings, change, done, as_json=as_json), unused="AMQP_URL")
 
 
 async def _work(

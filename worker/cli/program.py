@@ -98,7 +98,7 @@ def apply(
             showing.write(showing.visible(_line(change)).encode())
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 @program.command()
@@ -144,7 +144,7 @@ def show(
         showing.write(toml_text.write(document).rstrip("\n").encode())
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 @program.command("list")
@@ -188,7 +188,7 @@ def list_(*, as_json: Json = False) -> None:
         showing.console().print(rows)
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")
 
 
 def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[Change]:

@@ -45,4 +45,4 @@ def migrate(*, as_json: Json = False) -> None:
             talk("Nothing to do: the database has every migration.")
         return EXIT_OK
 
-    carry_out(work)
+    carry_out(work, unused="AMQP_URL")

@@ -58,7 +58,7 @@ def tail(
         return EXIT_OK
 
     try:
-        carry_out(work)
+        carry_out(work, unused="DATABASE_URL")
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_OK) from None
 

@@ -66,11 +66,16 @@ async def test_commands_need_only_the_server_that_they_read(fresh: CommandLine) 
         (of_rabbitmq, no_broker, no_database, "RabbitMQ at 127.0.0.1"),
     ):
         for arguments in commands:
+            unset = "AMQP_URL" if other is no_broker else "DATABASE_URL"
+            assert (await fresh(*arguments, env={unset: ""})).code in {0, 3, 75}
             # Nobody knows the member, and no worker answers: that much one server tells.
             assert (await fresh(*arguments, env=other)).code in {0, 3, 75}
             away = await fresh(*arguments, env=missing)
             assert (away.code, len(away.stderr.splitlines())) == (69, 1)
             assert away.stderr.startswith(sentence)
+    for unset in ("AMQP_URL", "DATABASE_URL"):
+        refused = await fresh("doctor", env={unset: ""})
+        assert (refused.code, refused.stderr.startswith(f"{unset} is missing")) == (78, True)
     both = await fresh("doctor", "--json", env=no_broker | no_database)
     assert (both.code, b"s3cret" in both.stdout) == (3, False)
     faults = {check["subject"] for check in both.json["checks"] if check["verdict"] == "fault"}

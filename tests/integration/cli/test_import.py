@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
 
 from tests.waiting import until
+from worker.cli import importing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +84,29 @@ async def test_what_is_rejected_is_told_written_down_and_ends_with_3(
     rows = file.read_bytes()
     over = await points("import", str(file), "--rejects", str(file))
     assert (over.code, over.stdout, file.read_bytes()) == (2, b"", rows)
+
+
+async def test_rows_come_also_by_standard_input_and_are_the_same_as_those_of_a_file(
+    points: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = b"member_id,points\np-1,5\np-1,-2\n"
+    arguments = ("import", "-", "--format", "csv", "--json")
+    first = await points(*arguments, stdin=rows)
+    assert (first.code, first.json["applied"]) == (0, 2)
+    file = tmp_path / "rows.csv"
+    file.write_bytes(rows)
+    assert (await points("import", str(file), "--json")).json == first.json
+    [wallet] = (await points("balance", "p-1", "--json")).json["wallets"]
+    assert wallet["balance"] == "3"
+    faulty = await points(*arguments, stdin=b"member_id,points\np-1,x\n")
+    assert (faulty.code, faulty.stderr.startswith("stdin:2: points ")) == (2, True)
+    assert (await points("import", "-", stdin=rows)).code == 2
+    monkeypatch.setattr(importing, "_STDIN_BYTES_MAX", len(rows) - 1)
+    long = await points(*arguments, stdin=rows)
+    assert (long.code, long.stdout) == (2, b"")
+    assert "more than" in long.stderr
+    assert list(tmp_path.iterdir()) == [file]
 
 
 async def test_an_opening_leaves_balance_and_total_as_the_file_has_them(
