@@ -37,15 +37,16 @@ class Compose:
             "MANAGEMENT_PORT": str(free_port()),
             "POSTGRES_PORT": str(free_port()),
             "HTTP_PORTS": str(self.http_port),
+            "POINTS_IDENTIFIER_KEY": "a key for tests of identifiers",
         }
 
-    def __call__(self, *arguments: str, code: int = 0) -> str:
+    def __call__(self, *arguments: str, code: int = 0, stdin: str = "") -> str:
         """Run a compose command, expecting an exit code, and return what it printed."""
         done = subprocess.run(
             ["docker", "compose", "--project-name", self.project, *arguments],
             cwd=ROOT,
             env=self._environment,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -54,9 +55,10 @@ class Compose:
         assert code == done.returncode, f"{arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def worker(self, *arguments: str, code: int = 0) -> Any:
+    def worker(self, *arguments: str, code: int = 0, stdin: str = "") -> Any:
         """Run a command of the worker in a container of its own and return the JSON it printed."""
-        return json.loads(self("run", "--rm", "-T", "worker", *arguments, "--json", code=code))
+        command = ("run", "--rm", "-T", "worker", *arguments, "--json")
+        return json.loads(self(*command, code=code, stdin=stdin))
 
     def is_ready(self) -> bool:
         """Whether the worker says that it is ready."""
@@ -96,6 +98,14 @@ def test_the_same_request_twice_has_one_effect(compose: Compose) -> None:
     again = compose.worker("adjust", "bob", "70", "--request-id", "order-1")
     assert first == again
     assert compose.worker("outcome", "bob", "order-1") == first
+
+
+def test_a_file_and_an_identifier_come_by_standard_input(compose: Compose) -> None:
+    rows = "member_id,points\ndora,4\ndora,5\n"
+    summary = compose.worker("import", "-", "--format", "csv", stdin=rows)
+    assert (summary["sent"], summary["applied"]) == (2, 2)
+    named = compose.worker("member", "identify", "dora", "--name", "mobile", stdin="+49 151 1\n")
+    assert named["is_changed"]
 
 
 def test_the_worker_in_the_container_is_nobody_special(compose: Compose) -> None:

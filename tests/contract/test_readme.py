@@ -56,7 +56,7 @@ MEANINGS = {
 }
 
 # What AMQP and Python call things, beside the names of the contract.
-NAMES_OF_OTHERS = {"reply_to", "program_id", "member_id"}
+NAMES_OF_OTHERS = {"reply_to", "user_id", "program_id", "member_id"}
 
 
 def ids(value: object) -> str | None:
@@ -69,7 +69,9 @@ every_readme = pytest.mark.parametrize("readme", READMES, ids=ids)
 def commands(readme: Path) -> list[str]:
     """What follows `points-worker` wherever a README shows a command, in Docker too."""
     shown = [*named(readme), *shell_lines(readme)]
-    found = (re.search(r"(?:\bpoints-worker|\brun --rm worker) (.+)", text) for text in shown)
+    found = (
+        re.search(r"(?:\bpoints-worker|\brun --rm(?: -T)? worker) ([^<]+)", text) for text in shown
+    )
     return [match[1] for match in found if match]
 
 
