@@ -52,7 +52,8 @@ _ENV: Final = {
 async def besiege(scene: Scene, count: int, *, seed: int) -> list[str]:
     """Send so many hostile messages to a worker; return what is wrong with what came of them.
 
-    Fails where the worker ends, a lane stops, or its memory grows.
+    Fails where the worker ends, a lane stops, or its memory grows with the second half of them:
+    with the first it fills all that it may hold at once.
     """
     scene.env |= _ENV
     messages = list(Enemy(seed).messages(count))
@@ -60,12 +61,12 @@ async def besiege(scene: Scene, count: int, *, seed: int) -> list[str]:
         await worker.ready()
         await _prepare(scene)
         async with Reckoning(scene.amqp_url, scene.prefix) as reckoning:
-            first = messages[: count // 5]
+            first = messages[: count // 2]
             await _publish(scene, first, reckoning.reply_to)
             await _quiet(worker, reckoning, first)
             warm_bytes = _memory_bytes(worker)
             async with asyncio.TaskGroup() as group:
-                group.create_task(_publish(scene, messages[count // 5 :], reckoning.reply_to))
+                group.create_task(_publish(scene, messages[count // 2 :], reckoning.reply_to))
                 await _quiet(worker, reckoning, messages)
             grown_bytes = _memory_bytes(worker) - warm_bytes
             assert grown_bytes < MEMORY_GROWTH_BYTES_MAX, f"{grown_bytes} bytes more than before"
