@@ -8,8 +8,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 	&& echo $$candidate && break; done)
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes \
-	--allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	--no-emit-options
+	--allow-unsafe --strip-extras --no-emit-options
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-containers test-chaos check format bench lock clean
