@@ -12,131 +12,49 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from pydantic import SecretBytes
 
-from schemas.dialects import BEANS, CAPILLARY, MASTERCARD, VOUCHERIFY, WLL
+from schemas.dialects import BEANS, CAPILLARY, MASTERCARD
 from schemas.errors import ERRORS
 from schemas.topology import bucket_key
 from tests.brokers import session_at
 from tests.crew import Crew, data_of
 from tests.inside import user_of
+from tests.integration.door.breaking import (
+    ACCOUNT,
+    BODIES,
+    DEATHS_MAX,
+    MEMBER,
+    SETTINGS,
+    WAYS,
+    acknowledged,
+    condemn,
+    identify,
+    journal,
+    key_of,
+    sent_as,
+)
 from tests.integration.door.forwarding import BODY_BYTES_MAX, KEY, MOBILE, Forwarding
 from tests.proxy import Proxy
 from tests.waiting import until
 from tests.workers import WorkerProcess
-from worker.broker import Delivery
-from worker.caution import _digest
-from worker.dialects.beans import Beans
-from worker.identifiers import fingerprint
-from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     import asyncpg
 
-    from tests.traffic import Received
     from worker.store.pool import Pool
-
-MEMBER: Final = "member-7"
-ACCOUNT: Final = "5555000011112222"
-DEATHS_MAX: Final = 2
-
-WAYS: Final[tuple[tuple[str, dict[str, object]], ...]] = (
-    (BEANS, {"member-id": MEMBER}),
-    (VOUCHERIFY, {"member-id": MEMBER}),
-    (WLL, {"member-id": MEMBER}),
-    (CAPILLARY, {"user-id": MEMBER}),
-    (CAPILLARY, {"identifier-name": "mobile", "identifier-value": MOBILE}),
-)
-"""How each vendor names a member in headers."""
-
-BODIES: Final[dict[str, dict[str, object]]] = {
-    BEANS: {"type": "credit", "points": 20},
-    VOUCHERIFY: {"points": 20},
-    WLL: {"eventType": "BOUGHT", "payload": {"points": 20}},
-    CAPILLARY: {"pointsToBeAdjusted": "20"},
-    MASTERCARD: {
-        "bankAccountNumber": ACCOUNT,
-        "pointsToAdjust": 20,
-        "adjustmentTypeCode": "CR",
-        "adjustmentReason": "a reason",
-        "adjustedBy": "somebody",
-    },
-}
-"""A sound body of each dialect."""
 
 
 @pytest.fixture
 async def crew(amqp_url: str, database_url: str, prefix: str) -> AsyncIterator[Crew]:
-    settings = {
-        "identifier_key": SecretBytes(KEY),
-        "body_bytes_max": BODY_BYTES_MAX,
-        "suspect_deliveries_min": 1,
-        "suspect_deaths_max": DEATHS_MAX,
-    }
-    async with Crew(amqp_url, database_url, prefix, **settings) as made:
+    async with Crew(amqp_url, database_url, prefix, **SETTINGS) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
 async def identified(owner: asyncpg.Connection) -> None:
-    """Let the identifiers of the tests be the member's."""
-    rows = [("mobile", MOBILE), ("bankAccountNumber", ACCOUNT)]
-    await owner.executemany(
-        "INSERT INTO points.identifiers VALUES ('default', $1, $2, $3)",
-        [(name, fingerprint(KEY, name, value), MEMBER) for name, value in rows],
-    )
-
-
-def sent_as(
-    message_type: str, headers: Mapping[str, object], request_id: str, **properties: Any
-) -> dict[str, Any]:
-    """Return the properties of a vendor's message."""
-    given = {"message_type": message_type, "message_id": request_id, "headers": dict(headers)}
-    return {"routing_key": "x", **given, **properties}
-
-
-def key_of(reply: Received) -> str:
-    """Return the key that a reply tells in its vendor's words, one of its code at Capillary."""
-    document: dict[str, Any] = json.loads(reply.body)
-    match reply.properties.message_type:
-        case "voucherify.balance":
-            return str(document["key"])
-        case "capillary.negative_points_adjustment":
-            (error,) = document["errors"]
-            assert error["status"] is False
-            return next(key for key, code in ERRORS.items() if error["code"] == code)
-        case "mastercard.points_adjustment":
-            (error,) = document["Errors"]["Error"]
-            return str(error["ReasonCode"])
-        case "beans.balance":
-            assert document["status"] == "refused"
-    return str(document["error"]["key"])
-
-
-async def acknowledged(crew: Crew) -> None:
-    await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
-
-
-async def journal(owner: asyncpg.Connection) -> list[tuple[str, str, str, str]]:
-    """Return whose requests the journal tells of, and why they were refused, in order."""
-    rows = await owner.fetch(
-        "SELECT program_id, member_id, request_id, error_key FROM points.journal ORDER BY sequence"
-    )
-    return [tuple(row) for row in rows]
-
-
-async def condemn(
-    crew: Crew, pool: Pool, bodies: Mapping[str, bytes], deaths: int = DEATHS_MAX
-) -> None:
-    """Let messages at the door, by their ids, look as if so many workers had died over each."""
-    door = crew.name("door")
-    await crew.return_often(door, 1)
-    for request_id, body in bodies.items():
-        for _ in range(deaths):
-            delivery = Delivery(1, body, "", "", door, message_id=request_id)
-            await Suspects(pool).try_(door, _digest(delivery))
+    await identify(owner)
 
 
 BROKEN: Final[list[tuple[bytes, dict[str, Any], str]]] = [
@@ -305,107 +223,6 @@ async def test_the_letter_and_what_goes_on_are_confirmed_before_a_broken_message
     assert message.headers["x-body-digest"] == sha256(b"{").hexdigest()
     assert "x-content-digest" not in message.headers
     assert message.properties.user_id == user_of(crew.amqp_url)
-
-
-async def test_a_message_that_kills_at_the_door_is_stored_as_refused_answered_and_set_aside(
-    crew: Crew, pool: Pool, owner: asyncpg.Connection
-) -> None:
-    bodies = {
-        f"r{n}": json.dumps(BODIES[message_type]).encode()
-        for n, (message_type, _) in enumerate(WAYS)
-    }
-    for (request_id, body), (message_type, headers) in zip(bodies.items(), WAYS, strict=True):
-        await crew.send(body, **sent_as(message_type, headers, request_id))
-    await condemn(crew, pool, bodies)
-    async with crew.running():
-        events = await crew.taken(crew.events, len(WAYS))
-        replies = await crew.taken(crew.replies, len(WAYS))
-        letters = await crew.taken(crew.name("dead"), len(WAYS))
-        await acknowledged(crew)
-    assert await owner.fetchval("SELECT count(*) FROM points.suspects") == 0
-    killed = "killed_the_worker"
-    assert await journal(owner) == [("default", MEMBER, name, killed) for name in bodies]
-    assert [data_of(event)["error"]["key"] for event in events] == [killed] * len(WAYS)
-    assert [key_of(reply) for reply in replies] == [killed] * len(WAYS)
-    assert [item.properties.message_type for item in replies] == [name for name, _ in WAYS]
-    assert [letter.headers["x-error-key"] for letter in letters] == [killed] * len(WAYS)
-    assert [letter.body for letter in letters] == list(bodies.values())
-
-
-async def test_what_killed_workers_is_never_applied_later_and_its_repeat_gets_the_stored_answer(
-    crew: Crew, pool: Pool, owner: asyncpg.Connection
-) -> None:
-    body = json.dumps(BODIES[BEANS]).encode()
-    sent = sent_as(*WAYS[0], "r")
-    await crew.send(body, **sent)
-    await condemn(crew, pool, {"r": body})
-    async with crew.running():
-        (first,) = await crew.taken(crew.replies, 1)
-        await crew.send(body, **sent)
-        (again,) = await crew.taken(crew.replies, 1)
-        await crew.send(body.replace(b"20", b"21"), **sent)
-        (other,) = await crew.taken(crew.replies, 1)
-        await acknowledged(crew)
-    assert again.body == first.body
-    assert key_of(first) == "killed_the_worker"
-    assert key_of(other) == "request_id_conflict"
-    assert await owner.fetchval("SELECT count(*) FROM points.wallets") == 0
-
-
-async def test_what_had_gone_on_before_it_killed_keeps_its_true_answer(
-    crew: Crew, pool: Pool, owner: asyncpg.Connection
-) -> None:
-    """The worker died after the broker had taken the request: it is carried out, once."""
-    body = json.dumps(BODIES[BEANS]).encode()
-    sent = sent_as(*WAYS[0], "r")
-    async with crew.running():
-        await crew.send(body, **sent)
-        (first,) = await crew.taken(crew.replies, 1)
-        await acknowledged(crew)
-    await crew.send(body, **sent)
-    await condemn(crew, pool, {"r": body})
-    async with crew.running():
-        (again,) = await crew.taken(crew.replies, 1)
-        (letter,) = await crew.taken(crew.name("dead"), 1)
-        await acknowledged(crew)
-    assert again.body == first.body
-    assert json.loads(first.body)["status"] == "committed"
-    assert letter.headers["x-error-key"] == "killed_the_worker"
-    assert await owner.fetchval("SELECT count(*) FROM points.journal") == 1
-
-
-async def test_what_kills_while_its_headers_are_read_is_set_aside_unread_after_as_many_deaths(
-    crew: Crew, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or it would end one worker after the other for ever."""
-    read = Beans.read
-
-    def dies_of_it(self: Beans, document: object, headers: Any, message_id: str | None) -> Any:
-        if message_id == "killer":
-            raise KeyError("as the test wants it")
-        return read(self, document, headers, message_id)
-
-    monkeypatch.setattr(Beans, "read", dies_of_it)
-    body = json.dumps(BODIES[BEANS]).encode()
-    for request_id in ("killer", "behind"):
-        await crew.send(body, **sent_as(*WAYS[0], request_id))
-    await crew.return_often(crew.name("door"), 1)
-    for deaths in range(1, 1 + 2 * DEATHS_MAX):
-        with pytest.raises(KeyError):
-            async with crew.running():
-                await until(crew.sessions[-1].lost.done, what="the worker's end")
-        assert await owner.fetchval("SELECT tries FROM points.suspects") == deaths
-    async with crew.running():
-        (letter,) = await crew.taken(crew.name("dead"), 1)
-        replies = await crew.taken(crew.replies, 2)
-        await acknowledged(crew)
-    assert letter.headers["x-error-key"] == "killed_the_worker"
-    assert letter.body == body
-    told = {reply.properties.correlation_id: reply for reply in replies}
-    assert key_of(told["killer"]) == "killed_the_worker"
-    assert json.loads(told["behind"].body)["status"] == "committed"
-    assert await owner.fetchval("SELECT request_id FROM points.journal") == "behind"
-    assert await owner.fetchval("SELECT count(*) FROM points.suspects") == 0
 
 
 async def test_no_line_of_the_log_shows_an_identifier_or_a_body_of_a_broken_message(
