@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 READY_SECONDS = 60.0
 EXIT_SECONDS = 40.0
 LOG_TAIL_LINES = 40
+APPLICATION_NAME_BYTES_MAX = 63  # Postgres cuts the rest off.
 
 # Variables that would change how the worker behaves are set by the test or not at all.
 OURS = ("AMQP_URL", "DATABASE_URL", "LOG_", "POINTS_")
@@ -74,6 +75,11 @@ class WorkerProcess:
     def pid(self) -> int:
         """The process id."""
         return self._running().pid
+
+    @property
+    def session_name(self) -> str:
+        """What its sessions are called in `pg_stat_activity.application_name`."""
+        return f"points-worker {os.uname().nodename}-{self.pid}"[:APPLICATION_NAME_BYTES_MAX]
 
     def start(self) -> None:
         """Start the worker, again if it has ended before."""

@@ -90,7 +90,7 @@ async def _run(settings: Settings, worker_id: str, *, setup: bool) -> int:
             return error.exit_code
         if agreement is None:
             return EXIT_OK
-        pool = await open_pool(settings)
+        pool = await open_pool(settings, name=f"points-worker {worker_id}")
         stack.push_async_callback(close_pool, pool)
         shared = Shared(settings, agreement, pool, status, metrics, worker_id, stopping, keyring)
         _log.info(

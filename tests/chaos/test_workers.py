@@ -153,7 +153,7 @@ async def test_a_frozen_worker_that_commits_its_open_batch_late_changes_nothing(
         await _freeze_with_an_open_batch(scene, frozen)
         await until(
             lambda: '"batch_held"' in second.log(),
-            deadline_seconds=30,
+            deadline_seconds=60,
             what="the successor waits for a member that the frozen worker holds",
         )
         frozen.thaw()
@@ -173,9 +173,10 @@ async def _first_and_second(scene: Scene) -> AsyncIterator[tuple[WorkerProcess, 
 
 
 async def _freeze_with_an_open_batch(scene: Scene, worker: WorkerProcess) -> None:
-    """Freeze the worker while one of its transactions is open; let go and try again if none is.
+    """Freeze the worker while it holds members' locks; let go and try again if it holds none.
 
-    Another worker beside it never leaves a transaction idle for as long as this looks.
+    A transaction that has locked something has an id; one that has only begun has none yet, and
+    would keep nobody waiting.
     """
     connection = await asyncpg.connect(scene.database_url)
 
@@ -183,15 +184,15 @@ async def _freeze_with_an_open_batch(scene: Scene, worker: WorkerProcess) -> Non
         worker.freeze()
         frozen_at = time.monotonic()
         await until(lambda: time.monotonic() - frozen_at > FREEZE_SECONDS)
-        idle_in_transaction = await connection.fetchval(
+        open_batches: int = await connection.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND state = 'idle in transaction'"
-            " AND clock_timestamp() - state_change > make_interval(secs => $1)",
-            FREEZE_SECONDS - 0.1,
+            " AND application_name = $1 AND backend_xid IS NOT NULL"
+            " AND state = 'idle in transaction'",
+            worker.session_name,
         )
-        if not idle_in_transaction:
+        if not open_batches:
             worker.thaw()
-        return bool(idle_in_transaction)
+        return open_batches > 0
 
     try:
         await until(caught, what="a worker frozen with an open batch")

@@ -26,9 +26,10 @@ _CLOSE_SECONDS_MAX = 5
 _JSONB_VERSION = b"\x01"
 
 
-async def open_pool(settings: Settings) -> Pool:
+async def open_pool(settings: Settings, name: str = "points-worker") -> Pool:
     """Open the worker's pool; every connection of it acts as the role `points_worker`.
 
+    `name` is what its sessions are called in `pg_stat_activity.application_name`.
     Raises what asyncpg raises; nothing is connected before it is needed.
     """
     return await asyncpg.create_pool(
@@ -41,7 +42,7 @@ async def open_pool(settings: Settings) -> Pool:
         # Of several hosts, the one that takes writes.
         target_session_attrs=SessionAttribute.read_write,
         command_timeout=settings.statement_timeout_seconds + settings.lock_timeout_seconds,
-        server_settings=_server_settings(settings),
+        server_settings=_server_settings(settings, name),
     )
 
 
@@ -86,7 +87,7 @@ async def check_role(database_url: str) -> None:
         await connection.execute(f"SET ROLE {ROLE}")
 
 
-def _server_settings(settings: Settings) -> dict[str, str]:
+def _server_settings(settings: Settings, name: str) -> dict[str, str]:
     """Return the limits of a session, and what its plans may use.
 
     A frozen client would hold its locks for ever without the time-outs. Every statement reads by
@@ -101,7 +102,7 @@ def _server_settings(settings: Settings) -> dict[str, str]:
         "idle_in_transaction_session_timeout": settings.idle_transaction_timeout_seconds,
     }
     return {
-        "application_name": "points-worker",
+        "application_name": name,
         **{name: str(int(seconds * 1000)) for name, seconds in milliseconds.items()},
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",
