@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-from schemas.errors import VERSION_MISMATCH
-from schemas.names import DEFAULT_PROGRAM_ID, RESULT_TYPE
+from schemas.names import DEFAULT_PROGRAM_ID
 from schemas.reading import write_json
 from schemas.topology import bucket_key
 from worker.broker import SessionLost, client
 from worker.broker.asking import ask_all
 from worker.cli import showing
-from worker.cli.command import Ended, Json, Program, broker, carry_out, read_document, spooled
+from worker.cli.command import Ended, Json, Program, broker, carry_out, spooled
 from worker.cli.rows import Fault, File, Format, Planned, digest_of
+from worker.cli.tally import DEAD_LETTER, SHOWN_MAX, Tally
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN, EXIT_UNREACHABLE, EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -29,49 +29,10 @@ if TYPE_CHECKING:
     from worker.settings import Settings
 
 _WAITING_MAX: Final = 1_000
-_SHOWN_MAX: Final = 20
 _STDIN_BYTES_MAX: Final = 256 * 1024 * 1024
 _TIMEOUT_SECONDS: Final = 60.0
 _TIMEOUT_SECONDS_MAX: Final = 3_600
 _FORMATS: Final[dict[str, Format]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_DEAD: Final = "DEAD_LETTER"
-
-
-class Tally:
-    """What has become of the requests so far; rejected ones are written to a file, if there is.
-
-    `in_use` counts rejected openings of wallets that are no fresh ones.
-    """
-
-    def __init__(self, rejects: BinaryIO | None) -> None:
-        self.waiting: dict[str, Planned] = {}
-        self.counts: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-        self.rejected: list[str] = []
-        self.in_use = 0
-        self._rejects = rejects
-
-    @property
-    def answered(self) -> int:
-        """How many requests have their outcome."""
-        return self.counts.total()
-
-    def take(self, reply: Delivery) -> None:
-        """Count one reply; it is the first to its request."""
-        planned = self.waiting.pop(str(reply.correlation_id))
-        document = read_document(reply.body)
-        error = document["error"]
-        self.counts[document["status"] if reply.type == RESULT_TYPE else _DEAD] += 1
-        if error is None:
-            return
-        self.errors[error["key"]] += 1
-        if error["key"] == VERSION_MISMATCH and planned.document.get("expected_version") == 0:
-            self.in_use += 1
-        if len(self.rejected) < _SHOWN_MAX:
-            self.rejected.append(f"line {planned.line}: {error['key']}: {error['message']}")
-        if self._rejects is not None:
-            row = {"line": planned.line, "error": error, "request": planned.document}
-            self._rejects.write(write_json(row) + b"\n")
 
 
 def import_(
@@ -120,6 +81,10 @@ def import_(
     a request_id get one from the file's content and their line, so to import the same file again
     after a break repeats nothing; it counts the outcomes of all its requests, whenever they were
     carried out. --program is for rows that name none.
+
+    An opening makes one or two requests of a row: a credit of the total, and, once that is carried
+    out, a debit of what of it is gone; none of a row without points. It changes no wallet that was
+    in use.
 
     JSON: rows, sent (the requests made of them), applied, no_change, simulated, rejected,
     dead_letters, and errors, which counts those by their keys.
@@ -199,8 +164,8 @@ def _look_through(file: File) -> _Found:
 
     for one in planned():
         if isinstance(one, Planned):
-            requests += 1
-        elif len(faults) < _SHOWN_MAX:
+            requests += 1 if one.then is None else 2
+        elif len(faults) < SHOWN_MAX:
             faults.append(one)
         else:
             more += 1
@@ -222,7 +187,7 @@ async def _send(
     settings: Settings,
     file: File,
     stamp: tuple[int, int],
-    count: int,
+    requests: int,
     tally: Tally,
     timeout_seconds: float,
 ) -> None:
@@ -231,21 +196,30 @@ async def _send(
     `stamp` is that of the file that was looked through.
     """
     progress = showing.progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    task = progress.add_task("", total=count)
+    task = progress.add_task("", total=requests)
+    numbers = count()
 
-    def publications() -> Iterator[Publication]:
-        for number, planned in enumerate(file.plan()):
+    def publication(planned: Planned) -> Publication:
+        correlation_id = str(next(numbers))
+        tally.waiting[correlation_id] = planned
+        return client.request(
+            settings.prefix,
+            bucket_key(planned.document["member_id"]),
+            write_json(planned.document),
+            message_id=planned.document["request_id"],
+            correlation_id=correlation_id,
+        )
+
+    def of_file() -> Iterator[Publication]:
+        for planned in file.plan():
             if isinstance(planned, Fault) or _stamp(file.path) != stamp:
                 raise Ended("The file was changed while it was imported.", EXIT_USAGE)
-            correlation_id = str(number)
-            tally.waiting[correlation_id] = planned
-            yield client.request(
-                settings.prefix,
-                bucket_key(planned.document["member_id"]),
-                write_json(planned.document),
-                message_id=planned.document["request_id"],
-                correlation_id=correlation_id,
-            )
+            yield publication(planned)
+            yield from of_due()
+
+    def of_due() -> Iterator[Publication]:
+        while tally.due:
+            yield publication(tally.due.popleft())
 
     def answered(reply: Delivery) -> None:
         tally.take(reply)
@@ -253,13 +227,15 @@ async def _send(
 
     async with broker(settings) as connection:
         with progress:
-            await ask_all(
-                connection,
-                publications(),
-                answered,
-                waiting_max=_WAITING_MAX,
-                idle_seconds=timeout_seconds,
-            )
+            # What only the last outcomes have made due is left to the second round.
+            for publications in (of_file(), of_due()):
+                await ask_all(
+                    connection,
+                    publications,
+                    answered,
+                    waiting_max=_WAITING_MAX,
+                    idle_seconds=timeout_seconds,
+                )
 
 
 def _opened(rejects: Path, path: Path) -> BinaryIO:
@@ -275,24 +251,25 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _show(tally: Tally, found: _Found, *, is_opening: bool, as_json: bool) -> None:
+    sent = found.requests - tally.unsent
     if as_json:
         summary: dict[str, Any] = {
             "rows": found.rows,
-            "sent": found.requests,
+            "sent": sent,
             "applied": tally.counts["APPLIED"],
             "no_change": tally.counts["NO_CHANGE"],
             "simulated": tally.counts["SIMULATED"],
             "rejected": tally.counts["REJECTED"],
-            "dead_letters": tally.counts[_DEAD],
+            "dead_letters": tally.counts[DEAD_LETTER],
             "errors": dict(tally.errors.most_common()),
         }
         showing.write_json(summary)
         return
     for rejected in tally.rejected:
         showing.talk(rejected)
-    shown: dict[str, object] = {"rows": found.rows, "requests": found.requests}
+    shown: dict[str, object] = {"rows": found.rows, "requests": sent}
     for status, number in tally.counts.most_common():
-        shown[status.lower().replace("_", " ")] = f"{number} of {found.requests}"
+        shown[status.lower().replace("_", " ")] = f"{number} of {sent}"
     shown |= {f"  {key}": number for key, number in tally.errors.most_common()}
     if is_opening and tally.in_use:
         shown["wallets in use"] = f"{tally.in_use}; an opening balance needs a fresh one"

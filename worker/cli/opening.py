@@ -35,7 +35,8 @@ def opening(fields: dict[str, Any]) -> list[dict[str, Any]]:
 
     So balance and lifetime total come out right. Without a total, the balance is all that was
     earned. The wallet must be a fresh one (`expected_version`): a file that was corrected, and so
-    has other ids, is not added to the first. Raises NoOpening.
+    has other ids, is not added to the first. The debit is only for where the credit was carried
+    out: a wallet in use may well have the version that it expects. Raises NoOpening.
     """
     balance = _amount(fields.get("balance"), "balance")
     total = max(balance, Decimal(0))

@@ -55,10 +55,11 @@ class Fault(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """One request that a row asks for."""
+    """A request that a row asks for, and the one to be sent once that has been carried out."""
 
     line: int
     document: dict[str, Any]
+    then: dict[str, Any] | None = None
 
 
 class _Row(NamedTuple):
@@ -104,18 +105,18 @@ class File:
         return count
 
     def _planned(self, line: int, fields: dict[str, Any]) -> Iterator[Planned | Fault]:
-        """Yield the requests of a row as far as the first that has faults, and these."""
+        """Yield what a row asks for, or the faults of the first of its requests that has some."""
         try:
             documents = opening(fields) if self.is_opening else [fields]
         except NoOpening as error:
             yield Fault(line, error.field, error.rule, error.got)
             return
         for document in documents:
-            found = list(self._faults(line, document))
-            if found:
+            if found := list(self._faults(line, document)):
                 yield from found
                 return
-            yield Planned(line, document)
+        if documents:
+            yield Planned(line, *documents)
 
     def _scope(self, fields: dict[str, Any]) -> object:
         """Return what no two rows may have in common; None where this one has nothing of it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from worker.cli import importing
 
 if TYPE_CHECKING:
@@ -147,13 +147,44 @@ async def test_an_opening_leaves_balance_and_total_as_the_file_has_them(
     assert shown.split() == ["rows", "4", "requests", "5", "applied", "5", "of", "5"]
     file.write_text(file.read_text() + "o-5,1,1,,,\n")
     corrected = await points(*arguments)
-    assert corrected.json["errors"] == {"version_mismatch": 5}
+    assert corrected.json["errors"] == {"version_mismatch": 3}
     told = await points(*arguments[:-1])
     in_use = told.stdout.decode().splitlines()[-1].split()
     assert " ".join(in_use) == "wallets in use 3; an opening balance needs a fresh one"
     assert await wallets("o-1") == [("REGULAR", "1250.50", "9000.00")]
     assert await wallets("o-5") == [("REGULAR", "1.00", "1.00")]
     assert (await points("audit", "--json")).json["faults"] == []
+
+
+@pytest.mark.parametrize("balance", ["100", "-5"])
+async def test_an_opening_changes_nothing_of_a_wallet_that_is_in_use(
+    points: CommandLine, tmp_path: Path, balance: str
+) -> None:
+    member = f"in-use-{balance}"
+    await points("adjust", member, "500")
+    file = tmp_path / "opening.csv"
+    file.write_text(f"member_id,balance,total\n{member},{balance},250\n")
+    done = await points("import", str(file), "--opening", "--json")
+    assert (done.code, done.json["sent"], done.json["errors"]) == (3, 1, {"version_mismatch": 1})
+    (wallet,) = (await points("balance", member, "--json")).json["wallets"]
+    assert (wallet["balance"], wallet["total"]) == ("500", "500")
+
+
+async def test_openings_of_more_members_than_wait_at_a_time_come_out_right(
+    points: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "_WAITING_MAX", 3)
+    await points("adjust", "many-4", "1")
+    file = tmp_path / "opening.csv"
+    rows = "".join(f"many-{number},{number},10\n" for number in range(10))
+    file.write_text(f"member_id,balance,total\n{rows}")
+    done = await points("import", str(file), "--opening", "--json")
+    counts = [done.json[name] for name in ("rows", "sent", "applied", "rejected")]
+    assert (done.code, counts) == (3, [10, 19, 18, 1])
+    for number in range(10):
+        (wallet,) = (await points("balance", f"many-{number}", "--json")).json["wallets"]
+        wanted = ("1", "1") if number == 4 else (str(number), "10")
+        assert (wallet["balance"], wallet["total"]) == wanted
 
 
 async def test_nothing_is_sent_while_a_row_has_a_fault(points: CommandLine, tmp_path: Path) -> None:
@@ -205,9 +236,9 @@ async def test_an_import_that_is_killed_and_repeated_counts_every_row_once(
     process = await points.start("import", str(file), "--json")
     connection = await asyncpg.connect(points.scene.database_url)
     asked = "SELECT count(*) FROM points.journal WHERE member_id LIKE 'k-%'"
-    await until(lambda: connection.fetchval(asked), 30, "some are applied")
+    await until(lambda: connection.fetchval(asked), what="some are applied")
     process.send_signal(signal.SIGKILL)
-    await asyncio.wait_for(process.communicate(), 20)
+    await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
     assert 0 < await connection.fetchval(asked) < count
     done = await points("import", str(file), "--json")
     assert (done.code, done.json["applied"]) == (0, count)

@@ -31,7 +31,8 @@ def file(tmp_path: Path) -> Path:
 
 def documents(planned: list[Planned | Fault]) -> list[dict[str, Any]]:
     assert not [one for one in planned if isinstance(one, Fault)]
-    return [one.document for one in planned if isinstance(one, Planned)]
+    rows = [one for one in planned if isinstance(one, Planned)]
+    return [one for row in rows for one in (row.document, row.then) if one is not None]
 
 
 def test_cells_become_the_fields_of_a_request(file: Path) -> None:
