@@ -139,6 +139,10 @@ def end_of(error: Exception) -> Ended | None:  # noqa: PLR0911 - one line for ea
     if isinstance(error, RefusedFault | EditedMigration):
         return Ended(sentence(error), EXIT_BAD_CONFIGURATION)
     if isinstance(error, PassingFault):
+        # What the driver waited for in vain may be the server itself.
+        if error.timed_out and not isinstance(error.__cause__, TimeoutError):
+            return Ended(f"Postgres is busy, or something there is locked: {error}. Try again.",
+                         EXIT_TRY_AGAIN)  # fmt: skip
         return Ended(f"Postgres is not reachable: {error}", EXIT_UNREACHABLE)
     if isinstance(error, BrokerUnreachable | SessionLost | NotTaken) and "NOT_FOUND" in str(error):
         remedy = (

@@ -28,6 +28,7 @@ PERSONAL_FIELDS: Final = ("reason", "comment", "source_id", "metadata")
 """What of an outcome may be about the person; ids, amounts and times are not."""
 
 _OUTCOMES_AT_ONCE: Final = 1_000
+_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '10s'"
 
 
 class NotDone(Exception):
@@ -122,6 +123,7 @@ async def erase(database_url: str, key: MemberKey) -> Erased:
     may change answers. Raises NotDone for a member nobody knows, and PassingFault.
     """
     async with connected(database_url) as connection, connection.transaction():
+        await connection.execute(_LOCK_TIMEOUT)
         await connection.execute(f"SET LOCAL ROLE {ERASER_ROLE}")
         if await _lock(connection, key) is None:
             raise _unknown(key)
@@ -165,6 +167,7 @@ async def _locked(
 ) -> AsyncIterator[tuple[Connection, MemberState]]:
     """Give a transaction in which the member is locked; `is_made` makes one who is not there."""
     async with connected(database_url) as connection, connection.transaction():
+        await connection.execute(_LOCK_TIMEOUT)
         if not await connection.fetch(statement("view_programs"), key.program_id, None):
             raise NotDone(f"There is no programme {key.program_id}.")
         if is_made:
@@ -198,7 +201,6 @@ async def _check_enrolment(connection: Connection, key: MemberKey) -> None:
 
 
 async def _lock(connection: Connection, key: MemberKey) -> MemberState | None:
-    await connection.execute("SET LOCAL lock_timeout = '10s'")
     row = await connection.fetchrow(statement("lock_member"), *key)
     return None if row is None else _state(key, *row, is_changed=False)
 

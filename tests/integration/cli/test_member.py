@@ -12,9 +12,10 @@ import pytest
 import pytest_asyncio
 
 from schemas.topology import adjustments_exchange, bucket_key
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from worker.dialects import IDENTIFIER_NAMES
 from worker.identifiers import fingerprint
+from worker.store import members
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,6 +71,23 @@ async def test_a_blocked_member_is_inactive_until_unblocked(points: CommandLine)
         unknown = await points("member", command, "nobody", *["--yes"][: command == "erase"])
         assert (unknown.code, unknown.stdout) == (3, b"")
         assert "does not know member nobody" in unknown.stderr
+
+
+@pytest.mark.parametrize("arguments", [["enrol"], ["block"], ["erase", "--yes"]])
+async def test_a_member_who_stays_locked_is_told_of_as_such_and_ends_with_75(
+    points: CommandLine,
+    owner: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+) -> None:
+    monkeypatch.setattr(members, "_LOCK_TIMEOUT", "SET LOCAL lock_timeout = '100ms'")
+    await points("member", "enrol", "ian")
+    async with owner.transaction():
+        await owner.execute("SELECT FROM points.members WHERE member_id = 'ian' FOR UPDATE")
+        done = await points("member", arguments[0], "ian", *arguments[1:])
+    assert (done.code, done.stdout) == (75, b"")
+    assert done.stderr.startswith("Postgres is busy, or something there is locked: ")
+    assert done.stderr.endswith(" Try again.\n")
 
 
 async def test_an_identifier_is_stored_as_its_fingerprint_alone_and_belongs_to_one_member(
@@ -249,11 +267,11 @@ async def test_a_request_that_waits_is_rejected_once_its_member_is_erased(
         properties=aiormq.spec.Basic.Properties(reply_to=reply_to, correlation_id="x"),
     )
     waiting = "SELECT body FROM points.early_requests WHERE member_id = 'hal'"
-    await until(lambda: owner.fetchval(waiting), 20, "the request waits")
+    await until(lambda: owner.fetchval(waiting), what="the request waits")
     erased = await points("member", "erase", "hal", "--yes", "--json")
     assert erased.json["requests_to_reject"] == 1
     assert await owner.fetchval(waiting) is None
-    reply = await asyncio.wait_for(replies.get(), 30)
+    reply = await asyncio.wait_for(replies.get(), DEADLINE_SECONDS)
     assert (reply["request_id"], reply["error"]["key"]) == ("h-3", "member_inactive")
     await connection.close()
     assert b"secret" not in b"".join(await outcomes(owner, "hal"))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
+from worker.store import programs
 
 if TYPE_CHECKING:
     from tests.integration.cli.conftest import CommandLine
@@ -142,6 +143,19 @@ async def test_a_currency_with_points_cannot_go_and_one_without_can(points: Comm
     assert (await points(*credit, "5")).json["error"]["key"] == "unknown_currency"
 
 
+async def test_a_document_that_cannot_come_in_for_a_lock_ends_with_75_and_changes_nothing(
+    points: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_LOCK_TIMEOUT", "SET LOCAL lock_timeout = '100ms'")
+    connection = await asyncpg.connect(points.scene.database_url)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE points.programs IN SHARE ROW EXCLUSIVE MODE")
+        done = await points("program", "apply", "-", stdin=small("locked"))
+    await connection.close()
+    assert (done.code, "something there is locked" in done.stderr) == (75, True)
+    assert (await points("program", "show", "locked")).code == 3
+
+
 async def test_two_who_apply_at_once_make_two_versions(points: CommandLine, tmp_path: Path) -> None:
     files = [tmp_path / "one.toml", tmp_path / "two.toml"]
     for file, allow_negative in zip(files, ("false", "true"), strict=True):
@@ -155,7 +169,7 @@ async def test_two_who_apply_at_once_make_two_versions(points: CommandLine, tmp_
     async with connection.transaction():
         await connection.execute("LOCK TABLE points.programs IN SHARE ROW EXCLUSIVE MODE")
         both = [await points.start("program", "apply", str(file), "--json") for file in files]
-        await until(both_wait, 20, "both wait for their turn")
+        await until(both_wait, what="both wait for their turn")
     await connection.close()
-    done = [await asyncio.wait_for(process.communicate(), 20) for process in both]
+    done = [await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS) for process in both]
     assert sorted(json.loads(output)["version"] for output, _ in done) == [1, 2]

@@ -254,6 +254,7 @@ def test_what_a_terminal_would_obey_is_written_out() -> None:
     [
         (NotReady("x"), EXIT_BAD_CONFIGURATION),
         (PassingFault(OSError("x")), EXIT_UNREACHABLE),
+        (PassingFault(OSError("x"), timed_out=True), EXIT_TRY_AGAIN),
         (RefusedFault(OSError("x")), EXIT_BAD_CONFIGURATION),
         (BrokerUnreachable("x"), EXIT_UNREACHABLE),
         (SessionLost("x"), EXIT_UNREACHABLE),
