@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from tests.traffic import connected
+from tests.waiting import DEADLINE_SECONDS
 from worker.broker import Publication, PublishRules, Session, open_session
 from worker.broker.topology import DELIVERY_LIMIT, Topology
 from worker.settings import PARTITIONS_DEFAULT
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from worker.broker import Delivery, Intake, WireConnection
 
 QUICK = PublishRules(
-    confirm_timeout_seconds=20,
+    confirm_timeout_seconds=DEADLINE_SECONDS,
     retry_delay_seconds_min=0.02,
     retry_delay_seconds_max=0.1,
     reply_attempts_max=3,
@@ -25,9 +26,9 @@ QUICK = PublishRules(
 HEARTBEAT_SECONDS = 10
 
 
-async def delete_topology(amqp_url: str, prefix: str) -> None:
+async def delete_topology(amqp_url: str, prefix: str, partitions: int = PARTITIONS_DEFAULT) -> None:
     """Delete all that may be declared under a prefix; deleting what is not there succeeds."""
-    topology = Topology(prefix, 1, PARTITIONS_DEFAULT)
+    topology = Topology(prefix, 1, partitions)
     async with connected(amqp_url) as connection:
         channel = await connection.channel()
         for queue in topology.queues:
@@ -46,7 +47,9 @@ class Opener(Protocol):
     ) -> Session: ...
 
 
-async def session_at(url: str, worker_id: str, *, timeout_seconds: float = 10) -> Session:
+async def session_at(
+    url: str, worker_id: str, *, timeout_seconds: float = DEADLINE_SECONDS
+) -> Session:
     """Open a session that nobody closes for the test."""
     return await open_session(
         url,
@@ -145,7 +148,7 @@ def numbers(deliveries: Iterable[Delivery]) -> list[int]:
 async def take_exactly(intake: Intake, count: int) -> list[Delivery]:
     """Take so many deliveries, in as many goes as it needs."""
     taken: list[Delivery] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while len(taken) < count:
             taken += await intake.take(count - len(taken))
     return taken

@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from schemas.topology import bucket_key
 from tests.inside import settings_of
 from tests.traffic import Received, connected, received_of
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from worker import app
 from worker.crew import Shared
 from worker.dialects.jwe import Keyring
@@ -99,7 +99,7 @@ class Crew:
                 yield stopping
             finally:
                 stopping.set()
-                await asyncio.wait_for(worker, 20)
+                await asyncio.wait_for(worker, DEADLINE_SECONDS)
         finally:
             app._open_session = opened
             await close_pool(pool)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.load import Message
 
-ANSWERED_SECONDS_MAX = 100
+ANSWERED_SECONDS_MAX = 250
 PARTITIONS = PARTITIONS_DEFAULT
 RUN = (sys.executable, "-m", "worker", "run", "--setup")
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 POLL_SECONDS = 0.02
+DEADLINE_SECONDS = 60.0
+"""Long enough for real servers and processes on a slow and busy machine; costs nothing else."""
 
 
 @overload
@@ -33,7 +35,7 @@ async def until(
 
 async def until(
     condition: Callable[[], T | Awaitable[T]],
-    deadline_seconds: float = 10.0,
+    deadline_seconds: float = DEADLINE_SECONDS,
     what: str | Callable[[], str] = "the condition",
 ) -> T:
     """Poll `condition` until it returns something true, and return that.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
-READY_SECONDS = 60.0
-EXIT_SECONDS = 40.0
+READY_SECONDS = 100.0
+EXIT_SECONDS = 100.0
 LOG_TAIL_LINES = 40
 APPLICATION_NAME_BYTES_MAX = 63  # Postgres cuts the rest off.
 
@@ -155,7 +155,7 @@ class WorkerProcess:
 
 def _get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         with refusal:

@@ -119,7 +119,7 @@ async def test_a_stopped_worker_drains_and_a_started_one_carries_on(compose: Com
     state = json.loads(compose("ps", "--all", "--format=json", "worker").splitlines()[0])
     assert (state["State"], state["ExitCode"]) == ("exited", 0)
     compose("start", "worker")
-    await until(compose.is_ready, 60, "a ready worker")
+    await until(compose.is_ready, 150, "a ready worker")
     assert compose.worker("adjust", "carol", "6")["balance"] == "11"
 
 

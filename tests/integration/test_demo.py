@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-RUN_SECONDS_MAX = 100
+RUN_SECONDS_MAX = 250
 OURS = ("AMQP_URL", "DATABASE_URL", "LOG_", "POINTS_")
 
 

@@ -29,7 +29,7 @@ from worker.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-DEADLINE_SECONDS = 40
+DEADLINE_SECONDS = 120
 
 PUBLISHER, VENDOR, SUBSCRIBER = blocks(README, "python")
 [VENDORS_REPLY] = [block for block in blocks(README, "") if block.startswith("{'points'")]

@@ -322,7 +322,7 @@ def test_a_process_says_what_is_wrong_with_the_environment_it_really_has() -> No
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
 
     expected = "POINTS_BATCH_MAX must be a whole number from 1 to 10000, and is '0'.\n"

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.topology import bucket_key, events_exchange
 from tests.brokers import numbers, take_exactly
+from tests.waiting import DEADLINE_SECONDS
 from worker.broker import NotTaken, Publication, SessionLost
 from worker.broker.client import publish_once, request, request_reply, tail
 from worker.broker.topology import Topology, declare
@@ -28,7 +29,9 @@ async def test_a_request_is_answered_at_the_address_that_was_made_for_it(
     intake = await session.intake(topology.partition_queues[0], prefetch=10)
     asking = asyncio.ensure_future(
         request_reply(
-            setup.connection, request(prefix, KEY, b"1", message_id="m"), timeout_seconds=10
+            setup.connection,
+            request(prefix, KEY, b"1", message_id="m"),
+            timeout_seconds=DEADLINE_SECONDS,
         )
     )
     (asked,) = await take_exactly(intake, 1)
@@ -86,7 +89,7 @@ async def test_events_are_watched_in_order_and_by_pattern(
             ]
         )
         seen: list[Delivery] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while len(seen) < 500:
                 seen.append(await anext(events))
 

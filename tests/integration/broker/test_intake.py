@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.brokers import die, numbers, publish, take_exactly
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from worker.broker import Publication, SessionLost
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def test_an_idle_take_answers_as_soon_as_something_comes(
 
     await publish(session, queue, 1)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         assert numbers(await taking) == [0]
 
 
@@ -234,7 +234,7 @@ async def test_a_deleted_queue_ends_the_session(session: Session, setup: Setup) 
 
     await setup.delete(queue)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         with pytest.raises(SessionLost, match=queue):
             await taking
         assert queue in str(await session.lost)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.brokers import numbered, numbers, publish, session_at, take_exactly
 from tests.proxy import Proxy
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from worker.broker import BrokerRefused, BrokerUnreachable, SessionLost
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def test_a_failure_reaches_everybody_who_waits(session: Session, setup: Se
 
     session.fail(SessionLost("the database said so"))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         results = await asyncio.gather(publishing, *taking, return_exceptions=True)
     assert {str(result) for result in results} == {"the database said so"}
     assert str(session.lost.result()) == "the database said so"
@@ -102,7 +102,7 @@ async def test_a_lost_session_gives_everything_back_to_the_next(
 async def test_the_death_of_one_connection_is_the_end_of_both(session: Session) -> None:
     session._publishing.abort()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         assert "connection to RabbitMQ is gone" in str(await session.lost)
         await session.close()
     assert session._consuming.is_closed
@@ -131,6 +131,6 @@ async def test_a_broker_that_falls_silent_is_noticed_by_its_heartbeats(
         taking = asyncio.ensure_future((await session.intake(queue, prefetch=10)).take(1))
         proxy.hold()
 
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             with pytest.raises(SessionLost):
                 await taking

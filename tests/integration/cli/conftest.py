@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-COMMAND_SECONDS = 40
+COMMAND_SECONDS = 120
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.brokers import session_at
 from tests.inside import user_of
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from worker.broker import SessionLost
 from worker.caution import Caution
 from worker.dialects.jwe import Keyring
@@ -106,7 +106,7 @@ class Forwarding:
         finally:
             intake.stop()
             self._stopping.set()
-            done, _ = await asyncio.wait({door}, timeout=20)
+            done, _ = await asyncio.wait({door}, timeout=DEADLINE_SECONDS)
             await session.close()
             assert done, "the door does not stop"
             if not isinstance(door.exception(), SessionLost):

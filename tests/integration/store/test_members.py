@@ -32,7 +32,7 @@ async def test_a_change_waits_for_the_batch_that_has_the_member(
         blocking = asyncio.create_task(members.set_blocked(database_url, ALICE, is_blocked=True))
         watcher = await asyncpg.connect(database_url)
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        await until(lambda: watcher.fetchval(waiting), 10, "the change waits")
+        await until(lambda: watcher.fetchval(waiting), what="the change waits")
         assert await watcher.fetchval(STATUS) == "active"
         await watcher.close()
     assert (await blocking).status == "blocked"

@@ -44,7 +44,7 @@ async def test_a_batch_in_flight_that_credits_a_currency_keeps_it_from_going(
     await transaction.start()
     await batch.execute("INSERT INTO points.members (program_id, member_id) VALUES ('acme', 'a')")
     going = asyncio.create_task(apply_program(database_url, "acme", ONE))
-    await until(waits(owner, "points.members"), 10, "the new version waits for the batch")
+    await until(waits(owner, "points.members"), what="the new version waits for the batch")
     await batch.execute(
         "INSERT INTO points.wallets VALUES ('acme', 'a', 'coins', 'REGULAR', 5, 0, 5, 1)"
     )

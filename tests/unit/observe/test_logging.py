@@ -220,7 +220,7 @@ def test_a_process_logs_to_standard_error_before_it_is_killed() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
 
     assert process.stdout == ""
