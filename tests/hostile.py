@@ -4,7 +4,8 @@ Some are sound requests of every operation, or sound messages of every dialect. 
 wrong types, huge numbers, odd text and unknown fields, are cut off, bent, or no JSON at all, and
 come with AMQP properties and on ways that no publisher should use. Every message has a name, with
 which its correlation id begins (or its message id, where it has no other), so that what comes of
-it can be told from all else.
+it can be told from all else. Its name is in its request id too, so that two messages have one id
+only where that is meant.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import random
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
+from zlib import crc32
 
 from schemas import names
 from tests.hostile_values import (
@@ -37,7 +39,7 @@ from tests.load import bucket_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-NAME_LENGTH: Final = len("h-000000")
+NAME_LENGTH: Final = len("h-000000-00000000")
 
 _LITERAL = re.compile(r'"@@([^"@]*)@@"')
 _JSON: Final = b"application/json"
@@ -68,29 +70,38 @@ class Enemy:
         self._chance = random.Random(seed)
         self._past: dict[tuple[str, str], list[str]] = {}
         self._sent: list[tuple[str, bytes]] = []
+        self._sent_plainly: list[tuple[str, bytes]] = []
 
     def messages(self, count: int) -> Iterator[Hostile]:
         """Yield so many messages."""
         for number in range(count):
-            yield self._message(f"h-{number:06d}")
+            # With its digest no bent name is that of another message.
+            name = f"h-{number:06d}"
+            yield self._message(f"{name}-{crc32(name.encode()):08x}")
 
     def _message(self, name: str) -> Hostile:
         draw = self._chance.random()
         if draw < 0.14:
             return self._foreign(name)
+        if draw < 0.15 and self._sent_plainly:
+            return self._conflict(name)
         member, body, is_sure = self._body(name, draw)
-        properties: dict[str, Any] = {
-            "content_type": _JSON,
-            "delivery_mode": 2,
-            "correlation_id": name.encode(),
-            "reply_to": b"{replies}",
-            "type": names.REQUEST_TYPE.encode(),
-        }
+        properties = _sound_properties(name)
         is_answered = True
         if self._chance.random() < 0.2:
             is_answered = self._bend(properties, name, may_vanish=is_sure)
+        elif is_sure:
+            self._sent_plainly.append((member, body))
         exchange, routing_key = self._way(member)
         return Hostile(name, exchange, routing_key, properties, body, is_answered)
+
+    def _conflict(self, name: str) -> Hostile:
+        """Return something else under an id that is taken; which comes first, the ways decide."""
+        member, body = self._chance.choice(self._sent_plainly[-2_000:])
+        other = self._written(json.loads(body) | {"comment": f"{name} is something else"})
+        exchange, routing_key = self._way(member)
+        properties = _sound_properties(name)
+        return Hostile(name, exchange, routing_key, properties, other, is_answered=True)
 
     def _body(self, name: str, draw: float) -> tuple[str, bytes, bool]:
         """Return a member, a body, and whether what comes of it can be found without a reply."""
@@ -108,7 +119,7 @@ class Enemy:
             return member, body, "dry_run" not in document
         if draw < 0.85:
             for _ in range(chance.choice((1, 1, 1, 2, 3))):
-                self._spoil(document)
+                self._spoil(document, name)
             return member, self._written(document), False
         body = self._written(document)
         for _ in range(chance.choice((1, 1, 2))):
@@ -145,10 +156,13 @@ class Enemy:
         del past[:-20]
         return document
 
-    def _spoil(self, document: dict[str, Any]) -> None:
+    def _spoil(self, document: dict[str, Any], name: str) -> None:
         chance = self._chance
         fields = UNKNOWN_FIELDS if chance.random() < 0.15 else (*document, *KEYS)
-        document[chance.choice(fields)] = chance.choice(VALUES)
+        field, value = chance.choice(fields), chance.choice(VALUES)
+        # The same odd text as the id of two messages would be a conflict.
+        is_id = field == "request_id" and isinstance(value, str) and "@" not in value
+        document[field] = value + name if is_id and value else value
 
     def _written(self, document: object) -> bytes:
         """Write a document as JSON, in one of the ways in which that can be done."""
@@ -246,7 +260,7 @@ class Enemy:
             {"type": chance.choice((*MESSAGE_TYPES, odd))},
             {"correlation_id": None, "message_id": name.encode() + odd},
             {"correlation_id": name.encode() + odd},
-            {"message_id": odd},
+            {"message_id": odd and odd[: 255 - NAME_LENGTH] + name.encode()},
             {"headers": self._odd_headers() | WORKERS_WORDS},
             {"headers": self._odd_headers()},
             {"priority": chance.choice((0, 4, 5, 9, 255))},
@@ -294,6 +308,16 @@ class Enemy:
         if draw < 0.98:
             return "door", chance.choice((bucket_key(member).encode(), *ROUTING_KEYS))
         return "", f"{{prefix}}.partition.1.{chance.randrange(8):03d}".encode()
+
+
+def _sound_properties(name: str) -> dict[str, Any]:
+    return {
+        "content_type": _JSON,
+        "delivery_mode": 2,
+        "correlation_id": name.encode(),
+        "reply_to": b"{replies}",
+        "type": names.REQUEST_TYPE.encode(),
+    }
 
 
 _EXTRAS: Final[tuple[tuple[dict[str, Any], ...], ...]] = (

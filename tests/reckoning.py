@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from pamqp.commands import Basic
 from pydantic import ValidationError
 
 from schemas.errors import ERRORS
@@ -35,6 +36,7 @@ Stored = dict[Key, list[str | None]]
 """The error key, None for none, of each outcome that is stored for a request: of one, if well."""
 
 _FIELD_AND_RULE = re.compile(r"[\w.-]+( \S+)* (must|is|has|excludes|differ)\b")
+_LAST_LETTER: Final = "the last"
 _STORED: Final = frozenset({"APPLIED", "REJECTED", "NO_CHANGE"})
 
 
@@ -96,19 +98,19 @@ class Reckoning:
         """Wait until every letter that has come was read, and an event of each stored outcome."""
         async with connected(self.amqp_url) as connection:
             channel = await connection.channel()
+            last = Basic.Properties(message_id=_LAST_LETTER)
+            await channel.basic_publish(b"", routing_key=f"{self.prefix}.dead", properties=last)
+        await until(lambda: _LAST_LETTER in self.letters, what="every letter is read")
+        outcomes = 0
 
-            async def is_empty() -> bool:
-                queue = f"{self.prefix}.dead"
-                return not (await channel.queue_declare(queue, passive=True)).message_count
+        async def each_is_told() -> bool:
+            # Holds go on to lapse meanwhile. Every stored outcome takes a sequence, but for
+            # `NO_CHANGE`, of which no event tells.
+            nonlocal outcomes
+            outcomes = await owner.fetchval("SELECT sum(sequence) FROM points.members")
+            return bool(len(self.event_ids) == outcomes)
 
-            await until(is_empty, what="every letter is read")
-        # Every stored outcome takes a sequence, but for `NO_CHANGE`, of which no event tells.
-        outcomes = await owner.fetchval("SELECT sum(sequence) FROM points.members")
-        await until(
-            lambda: len(self.event_ids) >= outcomes,
-            what=lambda: f"{outcomes} events; {len(self.event_ids)} came",
-        )
-        assert len(self.event_ids) == outcomes
+        await until(each_is_told, what=lambda: f"{outcomes} events; {len(self.event_ids)} came")
 
     def faults(self, sent: Sequence[Hostile], stored: Stored) -> Iterator[str]:
         """Say what is wrong; `stored` are the requests in the books, sweeps left out."""

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 FAULTS_SHOWN_MAX: Final = 10
 KINDS_MIN: Final = 20
-QUIET_SECONDS_MAX: Final = 60
-LANE_SECONDS_MAX: Final = 20
+QUIET_SECONDS_MAX: Final = 120
+LANE_SECONDS_MAX: Final = 60
 MEMORY_GROWTH_BYTES_MAX: Final = 48 * 1024 * 1024
 _IDENTIFIER_KEY: Final = "a key for hostile messages"
 _ENV: Final = {
