@@ -243,9 +243,10 @@ async def test_the_victim_of_a_deadlock_tries_again(
 ) -> None:
     name = database_url.rpartition("/")[2].partition("?")[0]
     await held.apply(request("x", 1), request("y", 1, "other"))
-    await owner.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '300ms'")
-    somebody = await asyncpg.connect(database_url, server_settings={"deadlock_timeout": "20s"})
-    # New connections of the worker's have the shorter patience, so it is the victim.
+    await owner.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '2s'")
+    somebody = await asyncpg.connect(database_url, server_settings={"deadlock_timeout": "60s"})
+    # New connections of the worker's have the shorter patience, so it is the victim. It looks for a
+    # deadlock once, so somebody has so long to make it one.
     await owner.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND application_name = 'points-worker'"

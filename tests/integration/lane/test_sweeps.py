@@ -61,7 +61,7 @@ async def test_points_expire_holds_lapse_and_early_requests_run_out_of_time_by_t
     crew: Crew, owner: asyncpg.Connection
 ) -> None:
     async with crew.running():
-        expiring = {"expiration_type": "CUSTOM_DATE", "expiration_date": soon(1)}
+        expiring = {"expiration_type": "CUSTOM_DATE", "expiration_date": soon(3)}
         hold = {"request_id": "h", "member_id": "b", "operation": "HOLD", "points": 5}
         await crew.send(
             request("credit", 10, "a", **expiring),
@@ -238,7 +238,7 @@ async def test_the_age_of_what_is_due_is_told(looks: Looks, owner: asyncpg.Conne
     looks.sweeper._pause = note
     with pytest.raises(Enough):
         await looks.sweeper.run()
-    assert ages[0] == pytest.approx(999, abs=5)
+    assert 999 <= ages[0] < 1_100
     assert gauge._value.get() == 0
 
 
@@ -268,7 +268,7 @@ async def test_one_worker_leads_until_it_gives_up_or_loses_its_connection(
 async def test_a_worker_that_says_nothing_for_too_long_leads_no_more(
     database_url: str, owner: asyncpg.Connection
 ) -> None:
-    frozen, other = (Leadership(database_url, silence_seconds_max=seconds) for seconds in (0.2, 60))
+    frozen, other = (Leadership(database_url, silence_seconds_max=seconds) for seconds in (1, 60))
     assert await frozen.held()
     await until(other.held, what="another one leads")
     with pytest.raises(PassingFault):
@@ -293,7 +293,7 @@ async def test_the_sweeper_waits_where_postgres_is_away_and_goes_on_afterwards(
         await make_due(owner, 1)
 
         async def swept() -> bool:
-            return bool(await owner.fetchval("SELECT count(*) = 1 FROM points.journal"))
+            return bool(await owner.fetchval("SELECT count(*) > 0 FROM points.journal"))
 
         await until(swept, what="the sweep goes on")
 

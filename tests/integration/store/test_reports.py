@@ -226,13 +226,13 @@ async def test_points_that_are_due_are_not_owed_any_more(pool: Pool) -> None:
 
 async def test_a_period_is_thirty_days_unless_its_days_are_told(pool: Pool) -> None:
     now = datetime.now(UTC)
-    for age, request_id in ((29, "new"), (31, "old")):
+    for age, request_id in ((28, "new"), (31, "old")):
         await Desk(pool, Clock(now - timedelta(days=age))).apply(
             request(request_id, age, request_id)
         )
     program, points = only(await owed(pool, since=None, until=None))
     assert program.until - program.since == timedelta(days=30)
-    assert points.movements.manual.moved == "29"
+    assert points.movements.manual.moved == "28"
     day = (now - timedelta(days=31)).date()
     program, points = only(await owed(pool, since=day, until=day))
     assert (program.since.date(), program.until.date()) == (day, day + timedelta(days=1))

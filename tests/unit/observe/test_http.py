@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from prometheus_client import Info
 
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
+from worker.demo.servers.probe import free_port
 from worker.observe import http
 from worker.observe.metrics import Metrics
 from worker.observe.status import Status
@@ -48,7 +49,7 @@ class Pages(NamedTuple):
             await writer.drain()
             if end:
                 writer.write_eof()
-            return parsed(await asyncio.wait_for(reader.read(), 10))
+            return parsed(await asyncio.wait_for(reader.read(), DEADLINE_SECONDS))
         finally:
             writer.close()
 
@@ -67,12 +68,6 @@ def parsed(received: bytes) -> Answer | None:
     headers = dict(line.split(": ", 1) for line in lines)
     assert len(content) == int(headers["Content-Length"])
     return Answer(int(first.split()[1]), headers, content)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
@@ -212,7 +207,7 @@ async def test_a_client_that_ends_its_half_first_gets_the_whole_page() -> None:
 async def ended(reader: asyncio.StreamReader) -> bool:
     """Tell whether the server ended the connection without a word."""
     try:
-        return await asyncio.wait_for(reader.read(), 10) == b""
+        return await asyncio.wait_for(reader.read(), DEADLINE_SECONDS) == b""
     except ConnectionResetError:
         return True
 
@@ -238,7 +233,7 @@ async def test_connections_beyond_the_bound_are_turned_away_and_places_come_free
         for _, writer in idle:
             writer.write(b"/livez HTTP/1.1\r\n\r\n")
         for reader, writer in idle:
-            answer = parsed(await asyncio.wait_for(reader.read(), 10))
+            answer = parsed(await asyncio.wait_for(reader.read(), DEADLINE_SECONDS))
             assert answer is not None
             assert answer.status == 200
             writer.close()
