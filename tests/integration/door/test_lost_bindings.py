@@ -30,10 +30,11 @@ async def test_dead_letters_that_no_queue_takes_are_kept_until_one_does(
         await publish_waits(crew)
         await until(lambda: crew.counted("in_hand") == 3, what="the worker holds them")
         await declare_topology(crew.settings)
-        letters = await crew.taken(dead, 3)
+        # Where the binding came back in between, those behind it have gone out twice.
+        letters = await crew.taken(dead, lambda found: len({one.body for one in found}) == 3)
         await until(lambda: crew.counted("in_hand") == 0, what="everything is acknowledged")
         assert not crew.status.faults()
-    assert [letter.body for letter in letters] == rubbish
+    assert {letter.body for letter in letters} == set(rubbish)
 
 
 async def test_a_forward_that_neither_a_lane_nor_the_door_takes_is_kept_until_one_does(
