@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -17,6 +16,8 @@ from tests.traffic import Downstream, Received, take_all, write_raw
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiormq.channel import Channel
 
     from tests.scene import Scene
@@ -141,16 +142,22 @@ class Conversation:
 
     async def letter(self, body: bytes) -> Received:
         """Wait for the dead letter with this body."""
-        dead = f"{self.scene.prefix}.dead"
+        return await self.found(lambda letter: letter.body == body, "a dead letter")
+
+    async def found(self, is_wanted: Callable[[Received], bool], what: str) -> Received:
+        """Wait for a dead letter; those that came before are looked at without asking again."""
 
         async def find() -> Received | None:
-            self.letters += await take_all(self.scene.amqp_url, dead)
-            return next((letter for letter in self.letters if letter.body == body), None)
+            known = next(filter(is_wanted, self.letters), None)
+            if known is None:
+                dead = f"{self.scene.prefix}.dead"
+                self.letters += await take_all(self.scene.amqp_url, dead)
+            return known
 
-        found = await until(find, what="a dead letter")
+        found = await until(find, what=what)
         assert found is not None
         return found
 
     async def settle(self, member_id: str) -> None:
         """Wait until everything sent for a member before is done: its lane works in order."""
-        await asyncio.wait_for(self.credit(member_id), timeout=20)
+        await self.credit(member_id)

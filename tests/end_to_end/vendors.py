@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from pamqp.commands import Basic
 
 from tests.end_to_end.conversation import Conversation
-from tests.traffic import connected, take_all
-from tests.waiting import until
+from tests.traffic import connected
 from worker.identifiers import fingerprint, key_digest
 from worker.store.keys import MemberKey
 from worker.store.members import identify
@@ -113,16 +112,10 @@ class Vendors(Conversation):
 
     async def letter_of(self, message_id: str) -> Received:
         """Wait for the dead letter of the message with this id."""
-        dead = f"{self.scene.prefix}.dead"
-
-        async def find() -> Received | None:
-            self.letters += await take_all(self.scene.amqp_url, dead)
-            found = (one for one in self.letters if one.properties.message_id == message_id)
-            return next(found, None)
-
-        letter = await until(find, what=f"a dead letter of {message_id}")
-        assert letter is not None
-        return letter
+        return await self.found(
+            lambda letter: letter.properties.message_id == message_id,
+            f"a dead letter of {message_id}",
+        )
 
 
 def ids(vectors: Iterable[Vector]) -> list[str]:
