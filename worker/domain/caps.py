@@ -13,6 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
+from worker.domain import limits
 from worker.domain.outcome import Rejection
 from worker.domain.wallet import Day
 
@@ -44,9 +45,16 @@ def grant(case: Case, points: int) -> tuple[int, list[str]]:
 
 
 def overspent(case: Case, points: int) -> Rejection | None:
-    """Refuse an automatic debit of so many points that a spend cap has no room for."""
+    """Refuse an automatic debit of so many points that a spend cap has no room for.
+
+    One that a person made is refused only where the sum of its day could not be written down.
+    """
     request = case.request
-    if request.bypass_caps or request.operation_type == names.MANUAL:
+    if request.bypass_caps or not case.currency.counts_days:
+        return None
+    if rejection := limits.day_sum(case.wallet.days.get(case.today, Day()).spent + points):
+        return rejection
+    if request.operation_type == names.MANUAL:
         return None
     for cap in case.currency.spend_caps:
         if spent(case.wallet, cap, case.today) + points > cap.points:

@@ -27,6 +27,14 @@ def books(points: int, balance: int, total: int) -> Rejection | None:
     return _limit(f"points, balance and total may reach {most} minor units at most.")
 
 
+def day_sum(points: int) -> Rejection | None:
+    """Refuse a sum of a day beyond what the books can hold, however much a document allows."""
+    most = money.MINOR_UNITS_MAX
+    if points <= most:
+        return None
+    return _limit(f"The sum of a day may reach {most} minor units at most.")
+
+
 def exceeded(case: Case, points: int, moved: int | None = None) -> Rejection | None:
     """Refuse to move more points than request, reason or operator may.
 
@@ -47,10 +55,12 @@ def exceeded(case: Case, points: int, moved: int | None = None) -> Rejection | N
     if most is None or not request.adjusted_by or request.operation == names.HOLD:
         return None
     moving = abs(points if moved is None else moved)
+    if not moving:
+        return None
     so_far = case.member.operators.get(_operator(case), OperatorDay()).points
-    if moving and _amount(case, so_far + moving) > most:
+    if _amount(case, so_far + moving) > most:
         return _limit(f"An operator may move {most} points a day at most.")
-    return None
+    return day_sum(so_far + moving)
 
 
 def count(case: Case) -> None:
