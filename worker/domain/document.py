@@ -55,6 +55,10 @@ _PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 _CAP_PERIODS: Final[tuple[CapPeriod, ...]] = get_args(CapPeriod)
 _PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
 _SIGNS: Final[tuple[Literal["credit", "debit"], ...]] = ("credit", "debit")
+_EXPIRY_KEYS: Final = {
+    "after": ("days", "months", "years"),
+    "end_of": ("period", "after_months"),
+}
 _NAME_BYTES_MAX: Final = 255
 _ID_BYTES_MAX: Final = 128
 _CODE_BYTES_MAX: Final = 64
@@ -145,9 +149,10 @@ def _currency(table: Table) -> Currency:
 def _expiry_rule(table: Table) -> ExpiryRule:
     faults_before = len(table.faults)
     rule = ExpiryRule()
-    match table.one_of("rule", ("never", "after", "end_of")):
+    kind = table.one_of("rule", ("never", "after", "end_of"))
+    match kind:
         case "after":
-            if not any(key in table for key in ("days", "months", "years")):
+            if not any(key in table for key in _EXPIRY_KEYS[kind]):
                 table.fault(None, "needs days, months or years where its rule is after")
             months = table.count("months") + 12 * table.count("years")
             rule = ExpiryRule("after", days=table.count("days"), months=months)
@@ -156,6 +161,9 @@ def _expiry_rule(table: Table) -> ExpiryRule:
             rule = ExpiryRule("end_of", months=table.count("after_months"), period=period)
         case "never" if len(table.faults) > faults_before:
             return rule  # Which keys go with a rule that there is not, nobody knows.
+    for other, keys in _EXPIRY_KEYS.items():
+        for key in keys if other != kind else ():
+            table.refuse(key, f'goes with rule = "{other}" only')
     table.end()
     return rule
 

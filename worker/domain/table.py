@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple, TypeVar
 
 from schemas.numbers import AMOUNT_RULE, Amount, parse
@@ -15,6 +16,8 @@ _Choice = TypeVar("_Choice", bound=str)
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TEXT_SHOWN_MAX: Final = 40
+_COUNT_MAX: Final = 2**31 - 1
+_LIKENESS_MIN: Final = 0.7
 _ABSENT: Final = object()
 
 
@@ -70,6 +73,7 @@ class Table:
         self.path = path
         self.faults = faults
         self._left: dict[str, Any] = {}
+        self._asked: dict[str, None] = {}
         if isinstance(document, Mapping):
             self._left = dict(document)
         else:
@@ -77,6 +81,7 @@ class Table:
 
     def __contains__(self, key: str) -> bool:
         """Whether the key is there and was not taken yet."""
+        self._asked[key] = None
         return key in self._left
 
     def fault(self, key: str | None, rule: str, value: object = _ABSENT) -> None:
@@ -86,7 +91,7 @@ class Table:
 
     def text(self, key: str, bytes_max: int, default: str | None = None) -> str:
         """Take a text of 1 byte at least; without a default it is required."""
-        value = self._left.pop(key, _ABSENT if default is None else default)
+        value = self._take(key, _ABSENT if default is None else default)
         if value == default or is_text(value, 1, bytes_max):
             return str(value)
         self.fault(key, "is required" if value is _ABSENT else text_rule(1, bytes_max), value)
@@ -114,19 +119,18 @@ class Table:
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Take true or false."""
-        value = self._left.pop(key, default)
+        value = self._take(key, default)
         if not isinstance(value, bool):
             self.fault(key, "must be true or false", value)
         return value is True
 
-    def count(self, key: str, most: int | None = None, *, least: int = 0, default: int = 0) -> int:
+    def count(self, key: str, most: int = _COUNT_MAX, *, least: int = 0, default: int = 0) -> int:
         """Take a whole number within bounds."""
-        value = self._left.pop(key, default)
-        if type(value) is int and value >= least and (most is None or value <= most):
+        value = self._take(key, default)
+        if type(value) is int and least <= value <= most:
             return value
-        bounds = f"{least} or more" if most is None else f"{least} to {most}"
         kind = ", a number without quotes" if isinstance(value, str) else ""
-        self.fault(key, f"must be {bounds}{kind}", value)
+        self.fault(key, f"must be {least} to {most}{kind}", value)
         return least
 
     def one_of(
@@ -139,7 +143,7 @@ class Table:
 
     def optional_one_of(self, key: str, choices: tuple[_Choice, ...]) -> _Choice | None:
         """Take one of the choices, None where it is absent."""
-        value = self._left.pop(key, _ABSENT)
+        value = self._take(key, _ABSENT)
         for choice in choices:
             if value == choice:
                 return choice
@@ -149,7 +153,7 @@ class Table:
 
     def amount(self, key: str, *, is_required: bool = False) -> Amount | None:
         """Take a decimal that is written as a text, None where it is absent or wrong."""
-        value = self._left.pop(key, _ABSENT)
+        value = self._take(key, _ABSENT)
         if value is _ABSENT:
             if is_required:
                 self.fault(key, "is required")
@@ -173,11 +177,12 @@ class Table:
 
     def table(self, key: str) -> Table:
         """Take a table, an empty one where it is absent."""
-        return Table(self._left.pop(key, {}), (*self.path, key), self.faults)
+        return Table(self._take(key, {}), (*self.path, key), self.faults)
 
     def tables(self, key: str, *unique: str) -> list[Table]:
         """Take a list of tables, in which each of the `unique` keys has another value each time."""
-        items = self._list(key)
+        under = "" if self.path else f", each under [[{key}]]"
+        items = self._list(key, f"must be a list of tables{under}")
         tables = [
             Table(item, (*self.path, key, index), self.faults) for index, item in enumerate(items)
         ]
@@ -195,14 +200,25 @@ class Table:
         """Return the keys that were not taken yet."""
         return list(self._left)
 
-    def end(self) -> None:
-        """Refuse what was not taken."""
-        for key, value in self._left.items():
-            self.fault(key, "is not known to this version", value)
+    def refuse(self, key: str, rule: str) -> None:
+        """Refuse a key that is known, but has no place here."""
+        if key in self:
+            self.fault(key, rule, self._left.pop(key))
 
-    def _list(self, key: str) -> list[Any]:
-        value = self._left.pop(key, [])
+    def end(self) -> None:
+        """Refuse what was not taken; of keys that were asked for, one may have been meant."""
+        for key, value in self._left.items():
+            near = get_close_matches(key, self._asked, n=1, cutoff=_LIKENESS_MIN)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            self.fault(key, f"is not known to this version{meant}", value)
+
+    def _take(self, key: str, default: object) -> Any:
+        self._asked[key] = None
+        return self._left.pop(key, default)
+
+    def _list(self, key: str, rule: str = "must be a list") -> list[Any]:
+        value = self._take(key, [])
         if isinstance(value, list):
             return value
-        self.fault(key, "must be a list", value)
+        self.fault(key, rule, value)
         return []

@@ -104,7 +104,7 @@ async def test_a_faulty_document_is_refused_whole_with_the_line_of_each_fault(
             f"{file}:9: currencies[0].earn_caps[0].points must be a decimal in quotes,"
             ' as "400" or "12.50"; got 5'
         ),
-        f"{file}:11: limit is not known to this version; got a table of 0",
+        f"{file}:11: limit is not known to this version (did you mean limits?); got a table of 0",
     ]
     assert (await points("program", "show", "faulty")).code == 3
     broken = await points("program", "apply", "-", stdin=b"a = 1\nb\n")

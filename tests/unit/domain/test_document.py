@@ -152,9 +152,51 @@ def test_every_fault_is_told_at_once_with_its_place_its_rule_and_what_came() -> 
             ' bypass_caps, allow_negative; got "everything"'
         ),
         'dialects.mastercard.adjustment_types."C R" must be one of credit, debit; got "plus"',
-        "sauces is not known to this version; got a list of 3",
+        "sauces is not known to this version (did you mean sources?); got a list of 3",
     ]
     assert str(caught.value).endswith('got "points" (and 9 more faults)')
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (
+            {"currencies": [POINTS | {"decimal": 2}]},
+            "currencies[0].decimal is not known to this version (did you mean decimals?); got 2",
+        ),
+        (
+            with_expiry(rule="after", months=1, moths=12),
+            (
+                "currencies[0].expiry.moths is not known to this version (did you mean months?);"
+                " got 12"
+            ),
+        ),
+        (
+            with_expiry(months=12),
+            'currencies[0].expiry.months goes with rule = "after" only; got 12',
+        ),
+        (
+            with_expiry(rule="after", days=1, period="month"),
+            'currencies[0].expiry.period goes with rule = "end_of" only; got "month"',
+        ),
+        (
+            {"currencies": POINTS},
+            "currencies must be a list of tables, each under [[currencies]]; got a table of 1",
+        ),
+        (
+            {"currencies": [POINTS | {"earn_caps": {"per": "day"}}]},
+            "currencies[0].earn_caps must be a list of tables; got a table of 1",
+        ),
+        (
+            with_expiry(rule="after", days=2**64),
+            "currencies[0].expiry.days must be 0 to 2147483647; got 18446744073709551616",
+        ),
+    ],
+)
+def test_a_fault_says_what_may_have_been_meant(document: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadDocument) as caught:
+        from_document("acme", 1, document)
+    assert [str(fault) for fault in caught.value.faults] == [told]
 
 
 KEYS = st.sampled_from(
