@@ -140,6 +140,16 @@ def numbered(queue: str, numbers: Iterable[int]) -> list[Publication]:
     return [Publication("", queue, b"%d" % number, must_be_taken=True) for number in numbers]
 
 
+def reply(address: str, number: int = 0) -> Publication:
+    """Return a reply whose body is the number."""
+    return Publication("", address, b"%d" % number, must_be_taken=False, mandatory=True)
+
+
+async def events_came(setup: Setup, queue: str, count: int) -> bool:
+    """Whether so many messages are ready in a queue."""
+    return await setup.depth(queue) == count
+
+
 def numbers(deliveries: Iterable[Delivery]) -> list[int]:
     """The numbers that were published."""
     return [int(delivery.body) for delivery in deliveries]

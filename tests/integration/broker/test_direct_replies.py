@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pamqp import commands
 
-from tests.brokers import QUICK, numbered, numbers, take_exactly
+from tests.brokers import QUICK, numbered, numbers, reply, take_exactly
 from tests.proxy import Proxy
 from tests.waiting import until
 from worker.broker import Publication, PublishReport, open_connection
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 # Each of them makes RabbitMQ close the whole connection with INTERNAL_ERROR, at least in some
 # version.
 POISON = [f"amq.rabbitmq.reply-to.{rest}" for rest in ("garbage.x", "!!!.x", "g1h2AA==.k")]
-
-
-def reply(address: str, number: int = 0) -> Publication:
-    return Publication("", address, b"%d" % number, must_be_taken=False, mandatory=True)
 
 
 class Asker:

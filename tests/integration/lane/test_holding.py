@@ -1,28 +1,24 @@
-"""A batch is held while something is wrong that passes, and split where a request is at fault."""
+"""A batch is held while something is wrong that passes, and comes out whole and in order."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
-from schemas import errors
 from tests.inside import Desk, documents, events, request, settings_of, waiting
+from tests.integration.lane.held import Held
 from tests.waiting import until
 from worker.broker import SessionLost
-from worker.lane.holding import Holder
-from worker.observe.metrics import Metrics
-from worker.observe.status import Status
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator
 
-    from worker.envelope.reading import Reading
-    from worker.lane.applying import Applied, Applier
+    from worker.lane.applying import Applied
 
 BATCH = [
     request("a", 100),
@@ -48,60 +44,6 @@ CREATE TRIGGER fail BEFORE INSERT ON points.journal
 FOR EACH STATEMENT EXECUTE FUNCTION public.fail();
 """
 CALM = "DROP FUNCTION IF EXISTS public.fail CASCADE; DROP SEQUENCE IF EXISTS public.failures"
-
-
-class Held:
-    """A holder whose pauses take no time, and what it did meanwhile."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.status = Status()
-        self.status.clear("starting")
-        self.metrics = Metrics("test")
-        self.pauses: list[float] = []
-        self.told: list[str] = []
-        self.sizes: list[int] = []
-        self.when_paused: Callable[[], Awaitable[object]] | None = None
-        applier = desk.applier
-        self._apply = applier.apply
-        applier.apply = self._noted  # type: ignore[method-assign]
-        self.holder = self._holder(applier)
-
-    def _holder(self, applier: Applier) -> Holder:
-        return Holder(
-            applier,
-            self._pause,
-            self.status,
-            self.metrics,
-            name="1.000",
-            delay_seconds_min=0.5,
-            delay_seconds_max=3,
-        )
-
-    async def apply(self, *messages: Any) -> Applied:
-        return await self.holder.apply(self.desk.read(*messages))
-
-    async def _noted(self, readings: Sequence[Reading]) -> Applied:
-        self.sizes.append(len(readings))
-        return await self._apply(readings)
-
-    async def _pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        assert len(self.pauses) < 20, f"no end in sight: {self.retries()}"
-        self.told += [fault.condition for fault in self.status.faults()]
-        if self.when_paused is not None:
-            await self.when_paused()
-
-    def retries(self) -> dict[str, float]:
-        """How often a batch was tried again, by cause."""
-        (family,) = (
-            family for family in self.metrics.registry.collect() if family.name == "points_retries"
-        )
-        return {
-            sample.labels["cause"]: sample.value
-            for sample in family.samples
-            if sample.name.endswith("_total")
-        }
 
 
 @pytest.fixture
@@ -333,63 +275,3 @@ async def test_what_is_no_fault_of_the_database_or_a_request_is_a_bug_and_comes_
     with pytest.raises(asyncpg.UndefinedTableError):
         await held.apply(*BATCH)
     await owner.execute(CALM)
-
-
-# A request at fault.
-
-
-@pytest.fixture
-async def unlucky(owner: asyncpg.Connection) -> AsyncIterator[None]:
-    """Make 4711 points more than the books can hold."""
-    await owner.execute("ALTER TABLE points.journal ADD CONSTRAINT no_4711 CHECK (points <> 4711)")
-    yield
-    await owner.execute("ALTER TABLE points.journal DROP CONSTRAINT IF EXISTS no_4711")
-
-
-@pytest.mark.usefixtures("unlucky")
-@pytest.mark.parametrize("places", [[0], [3], [6], [2, 3], [0, 6]], ids=str)
-async def test_a_request_at_fault_is_stored_as_refused_and_its_neighbours_are_applied_in_order(
-    held: Held, owner: asyncpg.Connection, places: list[int]
-) -> None:
-    batch = [request(f"r{n}", 4711 if n in places else n + 1) for n in range(7)]
-    applied = await held.apply(*batch)
-    outcomes = documents(applied)
-    assert [item["sequence"] for item in outcomes] == [1, 2, 3, 4, 5, 6, 7]
-    refused = [n for n, item in enumerate(outcomes) if item["status"] == "REJECTED"]
-    assert refused == places
-    for n in places:
-        assert outcomes[n]["error"]["key"] == errors.INVALID_PAYLOAD
-        assert "no_4711" in outcomes[n]["error"]["message"]
-    told = [json.loads(event.body)["data"] for event in events(applied)]
-    assert told == outcomes
-    applied_points = sum(n + 1 for n in range(7) if n not in places)
-    assert await owner.fetchval("SELECT balance FROM points.wallets") == applied_points
-    assert not held.pauses
-    # It stays refused when the reason is gone.
-    await owner.execute("ALTER TABLE points.journal DROP CONSTRAINT no_4711")
-    again = await held.apply(*batch)
-    assert documents(again) == outcomes
-
-
-@pytest.mark.usefixtures("unlucky")
-async def test_a_batch_of_which_half_was_stored_already_is_finished_once(held: Held) -> None:
-    batch = [request("a", 1), request("bad", 4711), request("c", 3)]
-    first = await held.apply(*batch)
-    again = await held.apply(*batch)
-    assert again.publications == first.publications
-    assert again.duplicates == 3
-
-
-async def test_a_request_of_which_not_even_the_refusal_can_be_stored_is_set_aside(
-    held: Held, owner: asyncpg.Connection
-) -> None:
-    await owner.execute(
-        "ALTER TABLE points.journal ADD CONSTRAINT no_bad CHECK (request_id <> 'bad')"
-    )
-    applied = await held.apply(request("a", 1), request("bad", 2), request("c", 3))
-    await owner.execute("ALTER TABLE points.journal DROP CONSTRAINT no_bad")
-    assert [item.exchange for item in applied.publications] == [
-        *("desk.events", "", "", "desk.dead", "desk.events", "")
-    ]
-    assert applied.letters == {errors.INVALID_PAYLOAD: 1}
-    assert [item["balance"] for item in documents(applied)] == ["1", "4"]
