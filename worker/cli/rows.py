@@ -6,6 +6,7 @@ opening says instead what each member's wallet holds when the programme moves he
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import re
@@ -35,6 +36,7 @@ ROWS_MAX: Final = 1_000_000
 _LINE_BYTES_MAX: Final = 1024 * 1024
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_OTHER_SEPARATOR = re.compile(r"[;\t|]")
 
 _KINDS: Final = {
     name: dict if name == "metadata" else kind_of(field)
@@ -185,11 +187,16 @@ def _csv_rows(file: TextIO, columns: frozenset[str]) -> Iterator[_Row | Fault]:
         yield Fault(line, "row", f"must be CSV: {error}", "another text")
     except UnicodeDecodeError:
         yield Fault(line, "row", "must be UTF-8, this one or one soon after it", "other bytes")
+        return
     if not heading:
         yield Fault(1, "heading", "must name the columns", "nothing")
 
 
 def _heading_faults(line: int, heading: list[str], columns: frozenset[str]) -> Iterator[Fault]:
+    names = _OTHER_SEPARATOR.split(heading[0])
+    if len(heading) == 1 < len(names) and not columns.isdisjoint(names):
+        yield Fault(line, "heading", "must have commas between its columns", "one column")
+        return
     for number, name in enumerate(heading, 1):
         if name not in columns:
             rule, is_near = _column_rule(name, columns)
@@ -203,6 +210,8 @@ def _json_rows(file: BinaryIO, columns: frozenset[str]) -> Iterator[_Row | Fault
     line = 0
     while body := file.readline(_LINE_BYTES_MAX + 1):
         line += 1
+        if line == 1:
+            body = body.removeprefix(codecs.BOM_UTF8)
         if len(body) > _LINE_BYTES_MAX:
             yield Fault(line, "row", f"must have at most {_LINE_BYTES_MAX} bytes", "more")
             return

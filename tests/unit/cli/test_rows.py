@@ -71,6 +71,13 @@ def test_json_lines_are_requests_as_they_stand(file: Path) -> None:
     assert (second["points"], second["request_id"][-2:]) == (2, "-3")
 
 
+@pytest.mark.parametrize("content", [b"member_id,points\na,1\n", b'{"member_id":"a","points":1}\n'])
+def test_a_byte_order_mark_changes_no_row(file: Path, content: bytes) -> None:
+    format_: Format = "jsonl" if content.startswith(b"{") else "csv"
+    (row,) = documents(plan(file, b"\xef\xbb\xbf" + content, format_))
+    assert (row["member_id"], str(row["points"])) == ("a", "1")
+
+
 def test_the_same_content_makes_the_same_ids_and_another_makes_others(file: Path) -> None:
     content = b"member_id,points\nalice,1\n"
     once = documents(plan(file, content))
@@ -88,7 +95,9 @@ def test_the_same_content_makes_the_same_ids_and_another_makes_others(file: Path
         (b"member_id,points\n,1\na,\n", [(2, "member_id"), (3, "points")]),
         (b'member_id,points\n"a\nb",1\nc,1.1234567\n', [(2, "member_id"), (4, "points")]),
         (b'member_id,points\na,"1\n', [(2, "row")]),
-        (b"member_id,points\n\xff,1\n", [(1, "row"), (1, "heading")]),
+        (b"member_id,points\n\xff,1\n", [(1, "row")]),
+        (b"member_id;points\na;1\n", [(1, "heading")]),
+        (b"member_id\tpoints\na\t1\n", [(1, "heading")]),
         (b"member_id,points,dry_run,ordinal,metadata\na,1,yes,0,{\n",
          [(2, "ordinal"), (2, "dry_run"), (2, "metadata")]),
         (b"member_id,points,request_id\na,1,x\nb,1,x\na,2,x\n", [(4, "request_id")]),
@@ -133,6 +142,11 @@ def test_a_misspelt_column_is_named_with_the_one_that_may_have_been_meant(
     field, meant, got = fault
     rule = f"must be a column that there is (did you mean {meant}?)"
     assert plan(file, content, format_) == [Fault(1, field, rule, got)]
+
+
+def test_columns_with_something_else_between_them_are_told_as_such(file: Path) -> None:
+    (fault,) = plan(file, b"member_id;points\na;1\n")
+    assert fault == Fault(1, "heading", "must have commas between its columns", "one column")
 
 
 def test_no_fault_shows_what_was_in_the_file(file: Path) -> None:
