@@ -16,7 +16,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from schemas import dialects, errors, names, text
-from schemas.identity import ID_BYTES_MAX, PROGRAM_ID_RULE, is_id, is_program_id
+from schemas.identity import ID_BYTES_MAX, PROGRAM_ID_RULE, is_program_id
 from schemas.numbers import parse
 from worker.dialects import capillary_errors
 from worker.dialects.capillary_errors import AMOUNT, CURRENCY
@@ -35,6 +35,7 @@ from worker.dialects.dialect import (
     request_id_of,
 )
 from worker.domain.outcome import Rejection
+from worker.identifiers import VALUE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,19 +178,18 @@ def _customer(headers: Mapping[str, object]) -> tuple[str | None, Identifier | N
     if kind in _NAMES_OF_THE_USER_ID or kind in IDENTIFIER_NAMES:
         if value is None:
             raise Undeliverable(errors.MISSING_MEMBER_ID, f"header {_IDENTIFIER_VALUE} is required")
-        value = _checked_id(_IDENTIFIER_VALUE, value)
         if kind in _NAMES_OF_THE_USER_ID:
-            return value, None
-        return None, Identifier(kind, value)
+            return _checked_id(_IDENTIFIER_VALUE, value), None
+        return None, Identifier(kind, _checked_id(_IDENTIFIER_VALUE, value, VALUE_BYTES_MAX))
     raise Undeliverable(
         errors.INVALID_IDENTIFIER_TYPE,
         f"header {_IDENTIFIER_NAME} must be one of externalId, mobile, email, id, userId",
     )
 
 
-def _checked_id(name: str, value: str) -> str:
-    if not is_id(value):
-        raise invalid(f"header {name}", text.text_rule(1, ID_BYTES_MAX), value)
+def _checked_id(name: str, value: str, bytes_max: int = ID_BYTES_MAX) -> str:
+    if not text.is_text(value, 1, bytes_max):
+        raise invalid(f"header {name}", text.text_rule(1, bytes_max), value)
     return value
 
 
