@@ -29,13 +29,12 @@ from worker.dialects.dialect import (
     Inbound,
     Refused,
     content_of,
-    letter_error,
     member_id_of,
     object_of,
     program_id_of,
-    rejection_error,
     request_id_of,
 )
+from worker.dialects.telling import letter_error, rejection_error, renamed
 from worker.domain.outcome import Rejection
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ _OPERATIONS: Final = {
 _CHANGES: Final = (_CREDIT, _DEBIT)
 
 _FIELDS: Final = frozenset({"type", "points", "description", "pending", "debit"})
+_SENT_NAMES: Final = {"reason": "description"}
 _DESCRIPTION_BYTES_MAX: Final = 255
 _PENDING_SECONDS: Final = 48 * 3600
 
@@ -107,7 +107,8 @@ class Beans:
     ) -> dict[str, Any]:
         """Return what the balance is now and how much of it is pending, or the error."""
         if outcome["error"] is not None:
-            return {"status": _REFUSED, "error": rejection_error(outcome["error"])}
+            error = renamed(outcome["error"], _SENT_NAMES)
+            return {"status": _REFUSED, "error": rejection_error(error)}
         pending = Decimal(outcome["balance"]) - Decimal(outcome["available"])
         return {
             "status": _STATUSES.get(outcome["operation"], _COMMITTED),

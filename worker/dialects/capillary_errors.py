@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas import errors
 from schemas.numbers import parse
+from worker.dialects.telling import renamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ AMOUNT: Final = "amount"
 
 CURRENCY: Final = "currency"
 """In the context: the name of the alternate currency."""
+
+# What the rules blame by the names of the canonical request.
+_SENT_NAMES: Final = {"reason": "reasonOfReturn"}
 
 _INPUT_IS_INVALID: Final = "Input is invalid"
 
@@ -70,7 +74,7 @@ def of_outcome(
     outcome: Mapping[str, Any], context: Mapping[str, str], program: Program | None
 ) -> dict[str, Any]:
     """Return the errors that tell a rejected outcome."""
-    error = outcome["error"]
+    error = renamed(outcome["error"], _SENT_NAMES)
     figures = _figures(outcome, context, program)
     return envelope(error["key"], error["message"], error["details"], figures)
 
@@ -93,9 +97,13 @@ def envelope(
     code = errors.ERRORS[key]
     if key != errors.INVALID_PAYLOAD or not details:
         return {"errors": [_error(code, message)]}
-    if any(detail["field"] == "promotionId" for detail in details):
-        return {"errors": [_error(code, _INPUT_IS_INVALID)]}
-    return {"errors": [_error(code, f"{detail['field']} {detail['rule']}.") for detail in details]}
+    return {"errors": [_error(code, _fault(detail)) for detail in details]}
+
+
+def _fault(detail: Detail) -> str:
+    if detail["field"] == "promotionId":
+        return _INPUT_IS_INVALID
+    return f"{detail['field']} {detail['rule']}."
 
 
 def _error(code: int, message: str) -> dict[str, Any]:

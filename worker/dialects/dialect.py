@@ -7,6 +7,7 @@ canonical request on, and publishes the reply.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,10 +22,17 @@ if TYPE_CHECKING:
 
     from worker.domain.program import Program
 
+UNKNOWN_FIELD: Final = "is not a field of this message"
+"""The rule that a field breaks of which a dialect does not know."""
+
 Detail = dict[str, Any]
 """One fault, as `schemas.outcome.Detail` has it: `field`, `rule` and `got`."""
 
 PROGRAM_ID_HEADER: Final = "program-id"
+
+# No field of the vendors' has a digit in its name, and every account number has.
+_WITH_DIGITS: Final = "a name with digits"
+_DIGIT: Final = re.compile(r"\d")
 
 
 class Refused(Exception):
@@ -131,14 +139,17 @@ class Faults:
 
         `rule` is a sentence without its subject. Null counts as nothing.
         """
-        got = "nothing" if value is None else shape(value)
-        self.details.append({"field": field_name(name), "rule": rule, "got": got})
+        self._add(field_name(name), rule, value)
 
     def unknown(self, document: Mapping[str, Any], known: Collection[str]) -> None:
-        """Note every field that is none of those known, so that none silently does nothing."""
+        """Note every field that is none of those known, so that none silently does nothing.
+
+        A name with digits is not shown: it may be a value, and somebody's number.
+        """
         for name, value in document.items():
             if name not in known:
-                self.add(name, "is not a field of this message", value)
+                shown = _WITH_DIGITS if _DIGIT.search(name) else field_name(name)
+                self._add(shown, UNKNOWN_FIELD, value)
 
     def text(self, name: str, value: object, bytes_min: int, bytes_max: int) -> str | None:
         """Return a string of so many bytes without control characters, None for null."""
@@ -181,6 +192,10 @@ class Faults:
         raise Refused(
             Rejection(errors.INVALID_PAYLOAD, f"{first['field']} {first['rule']}.", self.listed())
         )
+
+    def _add(self, shown: str, rule: str, value: object) -> None:
+        got = "nothing" if value is None else shape(value)
+        self.details.append({"field": shown, "rule": rule, "got": got})
 
 
 def object_of(document: object) -> dict[str, Any]:
@@ -279,21 +294,6 @@ def content_of(
     except TypeError:
         # A lone surrogate, which only an escape can write. The request will be refused for it.
         return json.dumps(content, sort_keys=True, separators=(",", ":"), default=repr).encode()
-
-
-def rejection_error(error: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the error of an outcome for a reply whose vendor publishes no form of its own."""
-    return {name: error[name] for name in ("code", "key", "message", "details")}
-
-
-def letter_error(key: str, message: str, details: Sequence[Detail] = ()) -> dict[str, Any]:
-    """Return the error of a dead letter in the form of an outcome's error."""
-    return {
-        "code": errors.ERRORS[key],
-        "key": key,
-        "message": f"{message}.",
-        "details": list(details),
-    }
 
 
 def _shortest(value: object) -> object:

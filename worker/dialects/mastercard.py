@@ -19,6 +19,7 @@ Bodies come encrypted or plain, see `worker.dialects.jwe`; here they are plain a
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas import dialects, errors, names, text
@@ -38,8 +39,10 @@ from worker.dialects.dialect import (
     program_id_of,
     request_id_of,
 )
+from worker.dialects.telling import renamed
 from worker.domain.outcome import Rejection
 from worker.domain.program import MastercardDialect
+from worker.identifiers import VALUE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +52,17 @@ if TYPE_CHECKING:
 REPLY_KID: Final = "reply-kid"
 """The header that asks for an encrypted reply, and its place in the context."""
 
+NO_KID: Final = "no-reply-kid"
+"""In the context in its place: that a reply was asked for under a key that is not known."""
+
+_KID_RULE: Final = "must name a key that is known here"
+UNKNOWN_KID: Final = Rejection(
+    errors.INVALID_PAYLOAD,
+    f"header {REPLY_KID} {_KID_RULE}.",
+    [{"field": f"header {REPLY_KID}", "rule": _KID_RULE, "got": "something else"}],
+)
+"""What such a message is refused for."""
+
 ACCOUNT: Final = "bankAccountNumber"
 """The field that names the member, and the name by which its value is looked up."""
 
@@ -56,7 +70,6 @@ _POINTS: Final = "pointsToAdjust"
 _TYPE: Final = "adjustmentTypeCode"
 _REASON: Final = "adjustmentReason"
 _OPERATOR: Final = "adjustedBy"
-_ACCOUNT_BYTES_MAX: Final = 255
 _TYPE_BYTES_MAX: Final = 64
 _REASON_BYTES_MAX: Final = 255
 _FIELDS: Final = (ACCOUNT, _POINTS, _TYPE, _REASON, _OPERATOR)
@@ -87,7 +100,7 @@ class Mastercard:
         self, document: object, headers: Mapping[str, object], message_id: str | None
     ) -> Inbound:
         """Read whose account it is. Raises Undeliverable, with every fault of the body."""
-        context = _context(headers)
+        context = context_of(headers)
         program_id = program_id_of(headers)
         request_id = request_id_of(message_id)
         if type(document) is not dict:
@@ -141,14 +154,19 @@ class Mastercard:
     def reply(
         self,
         outcome: Mapping[str, Any],
-        context: Mapping[str, str],  # noqa: ARG002
+        context: Mapping[str, str],
         program: Program | None,
     ) -> dict[str, Any]:
-        """Return the number of points adjusted, or the errors."""
+        """Return the number of points adjusted, or the errors.
+
+        Where the answer was to be for a key that is not known, that alone is told, whatever the
+        outcome: it may be that of an earlier message.
+        """
         settings = program.mastercard if program else MastercardDialect()
-        error = outcome["error"]
+        error = asdict(UNKNOWN_KID) if NO_KID in context else outcome["error"]
         if error is None:
             return {settings.response_field: _number(outcome["points"])}
+        error = renamed(error, _VENDORS_NAMES)
         reason_code = settings.reason_codes.get(error["key"], error["key"])
         return _errors(error["key"], reason_code, error["message"], error["details"])
 
@@ -163,7 +181,8 @@ class Mastercard:
         return _errors(key, key, f"{message}.", details)
 
 
-def _context(headers: Mapping[str, object]) -> dict[str, str]:
+def context_of(headers: Mapping[str, object]) -> dict[str, str]:
+    """Return what the headers say of the reply. Raises Undeliverable."""
     kid = header(headers, REPLY_KID)
     if kid is None:
         return {}
@@ -179,7 +198,7 @@ def _read(body: Mapping[str, Any]) -> tuple[Faults, Amount | None, str | None]:
     for name, value in given.items():
         if value is None:
             faults.add(name, "is required")
-    faults.text(ACCOUNT, given[ACCOUNT], 1, _ACCOUNT_BYTES_MAX)
+    faults.text(ACCOUNT, given[ACCOUNT], 1, VALUE_BYTES_MAX)
     points = faults.magnitude(_POINTS, given[_POINTS])
     code = faults.text(_TYPE, given[_TYPE], 1, _TYPE_BYTES_MAX)
     faults.text(_REASON, given[_REASON], 1, _REASON_BYTES_MAX)
@@ -202,8 +221,8 @@ def _number(points: str) -> int | NumberText:
 
 def _errors(key: str, reason_code: str, message: str, details: Sequence[Detail]) -> dict[str, Any]:
     """Return the vendor's errors, one for each fault of an invalid body."""
-    faults = [(_VENDORS_NAMES.get(one["field"], one["field"]), one["rule"]) for one in details]
-    told = [(field, f"{field} {rule}.") for field, rule in faults] or [(_NO_DETAILS, message)]
+    faults = [(detail["field"], f"{detail['field']} {detail['rule']}.") for detail in details]
+    told = faults or [(_NO_DETAILS, message)]
     return {
         "Errors": {
             "Error": [

@@ -29,13 +29,12 @@ from worker.dialects.dialect import (
     Inbound,
     Refused,
     content_of,
-    letter_error,
     member_id_of,
     object_of,
     program_id_of,
-    rejection_error,
     request_id_of,
 )
+from worker.dialects.telling import letter_error, rejection_error
 from worker.domain.document import INTRINSIC_EVENT_TYPES
 from worker.domain.money import to_text
 from worker.domain.outcome import Rejection
