@@ -14,6 +14,7 @@ the books, and into no log.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ from schemas.text import LONE_SURROGATE
 from worker import identifiers
 from worker.dialects import DIALECTS, jwe
 from worker.dialects.dialect import Refused, Undeliverable
-from worker.dialects.mastercard import REPLY_KID, Mastercard
+from worker.dialects.mastercard import NO_KID, REPLY_KID, UNKNOWN_KID, Mastercard, context_of
 from worker.domain.outcome import Rejection
 from worker.door.forwarding import forward
 from worker.envelope import replies, writing
@@ -122,10 +123,11 @@ class Translator:
             members = await self._directory.members(known)
             for message, one in asked:
                 message.member_id = None if one is None else members.get(one)
-        for message, _ in named:
+        for message, inbound in named:
             if message.member_id is None:
                 message.letter = message.letter or Letter(
-                    errors.MEMBER_NOT_FOUND, "the identifier belongs to no member"
+                    errors.MEMBER_NOT_FOUND,
+                    f"the identifier belongs to no member of programme {inbound.program_id}",
                 )
         return None
 
@@ -211,9 +213,9 @@ class Translator:
         context, refusal = inbound.context, None
         kid = context.get(REPLY_KID)
         if kid is not None and not self._keyring.can_encrypt_for(kid):
-            context = {}
+            context = {NO_KID: kid}
         try:
-            body = _body(ids, _fields(message, inbound, is_answerable=context is inbound.context))
+            body = _body(ids, _fields(message, inbound, is_answerable=NO_KID not in context))
         except Refused as refused:
             refusal, body = refused.rejection, _body(ids, {})
         passed_on = writing.passed_on_headers(message.delivery, self._user)
@@ -251,7 +253,7 @@ def _fields(message: Foreign, inbound: Inbound, *, is_answerable: bool) -> dict[
     if message.letter is not None:
         raise Refused(Rejection(message.letter.key, f"{message.letter.message}."))
     if not is_answerable:
-        raise _refused(f"header {REPLY_KID}", "must name a key that is known here")
+        raise Refused(UNKNOWN_KID)
     return message.dialect.translate(inbound, message.program)
 
 
@@ -287,16 +289,14 @@ def _body(ids: Identity, fields: Mapping[str, Any]) -> bytes:
     try:
         return write_json({**ids._asdict(), **fields})
     except TypeError:
-        raise _refused("body", f"must not hold {LONE_SURROGATE}") from None
-
-
-def _refused(field: str, rule: str) -> Refused:
-    fault = {"field": field, "rule": rule, "got": "something else"}
-    return Refused(Rejection(errors.INVALID_PAYLOAD, f"{field} {rule}.", [fault]))
+        rule = f"must not hold {LONE_SURROGATE}"
+        fault = {"field": "body", "rule": rule, "got": "something else"}
+        raise Refused(Rejection(errors.INVALID_PAYLOAD, f"body {rule}.", [fault])) from None
 
 
 def _unread(message: Foreign) -> dict[str, str]:
     """Return the context of a message that could not be read: who may read the reply to it."""
-    kid = message.delivery.headers.get(REPLY_KID)
-    is_asked = message.dialect.name == Mastercard.name and isinstance(kid, str)
-    return {REPLY_KID: str(kid)} if is_asked else {}
+    if message.dialect.name == Mastercard.name:
+        with suppress(Undeliverable):
+            return context_of(message.delivery.headers)
+    return {}
