@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from worker.broker import Delivery, Intake
+    from worker.observe.status import Status
     from worker.store.suspects import Suspects
 
 _log = structlog.get_logger("worker.caution")
@@ -48,12 +49,14 @@ class Caution:
         self,
         suspects: Suspects,
         pause: Callable[[float], Awaitable[None]],
+        status: Status,
         *,
         deliveries_min: int,
         deaths_max: int,
     ) -> None:
         self._suspects = suspects
         self._pause = pause
+        self._status = status
         self._deliveries_min = deliveries_min
         self._deaths_max = deaths_max
         self._intakes: list[Intake] = []
@@ -114,12 +117,17 @@ class Caution:
         return Verdict.CONDEMNED if deaths < 2 * self._deaths_max else Verdict.UNREAD
 
     async def _mark(self, queue: str, digest: bytes) -> int:
-        while True:
-            try:
-                return await self._suspects.try_(queue, digest)
-            except PassingFault as fault:
-                _log.warning("suspect_not_marked", queue=queue, reason=str(fault))
-                await self._pause(1)
+        try:
+            while True:
+                try:
+                    return await self._suspects.try_(queue, digest)
+                except PassingFault as fault:
+                    # Nobody else works meanwhile, who could say it.
+                    self._status.set_fault("postgres", str(fault), holder=queue)
+                    _log.warning("suspect_not_marked", queue=queue, reason=str(fault))
+                    await self._pause(1)
+        finally:
+            self._status.clear("postgres", holder=queue)
 
     async def _clear(self, queue: str, digest: bytes) -> None:
         """Take the mark off, also where the session ended: the worker lives, so nobody died."""

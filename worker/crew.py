@@ -122,6 +122,7 @@ async def _open(
     caution = Caution(
         Suspects(shared.pool),
         pause,
+        shared.status,
         deliveries_min=settings.suspect_deliveries_min,
         deaths_max=settings.suspect_deaths_max,
     )

@@ -7,20 +7,17 @@ belongs to by then.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
-
-import asyncpg
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from worker.store.catalogue import Catalogue
-from worker.store.faults import translated
+from worker.store.pool import acquired
 from worker.store.statements import statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import Collection
 
     from worker.domain.program import Program
-    from worker.store.pool import Connection, Pool
+    from worker.store.pool import Pool
 
 KeyFault = Literal["missing", "other"]
 """Why identifiers cannot be looked for: there is no key, or one that they were not stored with."""
@@ -44,7 +41,7 @@ class Directory:
 
     async def programs(self, program_ids: Collection[str]) -> dict[str, Program]:
         """Return the newest version of those of the programmes that exist."""
-        async with self._connection() as connection:
+        async with acquired(self._pool) as connection:
             _, programs = await self._catalogue.read(connection, program_ids)
             return programs
 
@@ -54,7 +51,7 @@ class Directory:
         A request that was asked for before, by the same identifier, is the same member's again.
         """
         columns = [list(column) for column in zip(*asked, strict=True)]
-        async with self._connection() as connection:
+        async with acquired(self._pool) as connection:
             # The second statement sees what the first one, or another door, has committed.
             await connection.execute(statement("remember_resolutions"), *columns)
             programs, _, fingerprints, requests = columns
@@ -73,20 +70,9 @@ class Directory:
 
         Where no identifier was ever stored, every key is right, and none as well.
         """
-        async with self._connection() as connection:
+        async with acquired(self._pool) as connection:
             row = await connection.fetchrow(statement("identifier_key"))
         assert row is not None, "the statement always has a row"
         if digest is None:
             return "missing" if row["is_needed"] else None
         return None if row["digest"] in {None, digest} else "other"
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        with translated():
-            try:
-                async with self._pool.acquire() as connection:
-                    yield cast("Connection", connection)
-            except asyncpg.ReadOnlySQLTransactionError:
-                # The primary has become a standby: find the new one.
-                await self._pool.expire_connections()
-                raise

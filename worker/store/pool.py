@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -52,6 +52,22 @@ async def close_pool(pool: Pool) -> None:
         await asyncio.wait_for(pool.close(), _CLOSE_SECONDS_MAX)
     except (TimeoutError, OSError):
         pool.terminate()
+
+
+@asynccontextmanager
+async def acquired(pool: Pool) -> AsyncIterator[Connection]:
+    """Give a connection of the pool; where it cannot write any more, the next one can.
+
+    Raises PassingFault for whatever fails in the block because the server is away or slow.
+    """
+    with translated():
+        try:
+            async with pool.acquire() as connection:
+                yield cast("Connection", connection)
+        except asyncpg.ReadOnlySQLTransactionError:
+            # The primary has become a standby: find the new one.
+            await pool.expire_connections()
+            raise
 
 
 @asynccontextmanager

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.store.faults import translated
+from worker.store.pool import acquired
 from worker.store.statements import statement
 
 if TYPE_CHECKING:
-    import asyncpg
+    from worker.store.pool import Pool
 
 
 class Suspects:
     """Messages that are tried alone because one of them may be what kills workers."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def try_(self, queue: str, digest: bytes) -> int:
@@ -33,7 +33,6 @@ class Suspects:
         await self._run("clear_suspect", queue, digest)
 
     async def _run(self, name: str, queue: str, digest: bytes) -> int:
-        with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute("SET LOCAL synchronous_commit = off")
-                return await connection.fetchval(statement(name), queue, digest) or 0
+        async with acquired(self._pool) as connection, connection.transaction():
+            await connection.execute("SET LOCAL synchronous_commit = off")
+            return await connection.fetchval(statement(name), queue, digest) or 0

@@ -7,23 +7,24 @@ and what only some batches need is asked only where there is something to ask ab
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
-
-import asyncpg
+from typing import TYPE_CHECKING, Any
 
 from worker.domain.member import Member, OperatorDay
 from worker.store import reading, whole, writing
 from worker.store.catalogue import Catalogue
 from worker.store.early import Early
 from worker.store.entry import Entry
-from worker.store.faults import blamed, translated
+from worker.store.faults import blamed
 from worker.store.keys import MemberKey, RequestKey
+from worker.store.pool import acquired
 from worker.store.statements import columns, statement
 from worker.store.writing import Stored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
     from datetime import date, datetime
+
+    import asyncpg
 
     from worker.domain.program import Program
     from worker.store.early import ArrivalOf, EarlyEnd, EarlyRow
@@ -43,15 +44,9 @@ class Books:
 
         Raises PassingFault and RequestFault for what goes wrong in the database.
         """
-        with translated():
-            try:
-                async with self._pool.acquire() as connection, connection.transaction():
-                    with blamed():
-                        yield Transaction(cast("asyncpg.Connection", connection), self._catalogue)
-            except asyncpg.ReadOnlySQLTransactionError:
-                # The primary has become a standby: find the new one.
-                await self._pool.expire_connections()
-                raise
+        async with acquired(self._pool) as connection, connection.transaction():
+            with blamed():
+                yield Transaction(connection, self._catalogue)
 
 
 class Transaction:

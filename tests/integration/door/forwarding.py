@@ -57,7 +57,8 @@ class Forwarding:
         """Return a door that is consumed by this intake."""
         crew, user = self.crew, user_of(self.crew.amqp_url)
         reader = Reader(BODY_BYTES_MAX, user)
-        caution = Caution(Suspects(self.pool), self._pause, deliveries_min=5, deaths_max=3)
+        suspects = Suspects(self.pool)
+        caution = Caution(suspects, self._pause, crew.status, deliveries_min=5, deaths_max=3)
         caution.watch(intake)
 
         def watch(_: str) -> AbstractAsyncContextManager[tuple[str, Intake]]:

@@ -24,6 +24,7 @@ from tests.integration.lane.suspicion import (
 )
 from tests.waiting import until
 from worker.caution import Caution
+from worker.observe.status import Status
 from worker.store.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def test_a_suspect_waits_for_running_batches_and_goes_before_new_ones(
     async def pause(_: float) -> None:
         raise AssertionError("nothing is held here")
 
-    caution = Caution(Suspects(pool), pause, deliveries_min=2, deaths_max=2)
+    caution = Caution(Suspects(pool), pause, Status(), deliveries_min=2, deaths_max=2)
     found: list[str] = []
 
     async def try_alone() -> None:
