@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from contextlib import nullcontext
@@ -227,6 +228,9 @@ async def _ask(
         message_id=request_id if is_id(request_id) else None,
         correlation_id=str(uuid4()),
     )
+    again = (
+        f"The request may still be carried out; to ask again is harmless: --request-id {request_id}"
+    )
     early = ""
     if document.get("ordinal") is not None:
         early = ", `points-worker outcome` whether the request waits for earlier ordinals"
@@ -238,11 +242,13 @@ async def _ask(
                 reply = await client.request_reply(
                     connection, publication, timeout_seconds=timeout_seconds
                 )
+        except asyncio.CancelledError:
+            showing.talk(f"Interrupted. {again}")
+            raise
         except TimeoutError:
             raise Ended(
                 f"No answer came within {timeout_seconds:g} s: `points-worker doctor` says whether"
-                f" a worker runs{early}. The request may still be carried out; to ask again is"
-                f" harmless: --request-id {request_id}",
+                f" a worker runs{early}. {again}",
                 EXIT_TRY_AGAIN,
             ) from None
     return _show(reply, as_json=as_json)

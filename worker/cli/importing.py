@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -134,13 +135,14 @@ async def _import(
         tally = Tally(written)
         try:
             await _send(settings, file, stamp, found.requests, tally, timeout_seconds)
+        except asyncio.CancelledError:
+            showing.talk(_broken_off("Interrupted.", tally, found))
+            raise
         except (TimeoutError, SessionLost) as error:
             is_late = isinstance(error, TimeoutError)
             why = f"No outcome came for {timeout_seconds:g} s." if is_late else str(error)
             raise Ended(
-                f"{why} {tally.answered} of {found.requests} requests have their outcome. Import"
-                " the same file again: what is done is not done twice.",
-                EXIT_TRY_AGAIN if is_late else EXIT_UNREACHABLE,
+                _broken_off(why, tally, found), EXIT_TRY_AGAIN if is_late else EXIT_UNREACHABLE
             ) from None
     _show(tally, found, is_opening=is_opening, as_json=as_json)
     return EXIT_FAULT_FOUND if tally.errors else EXIT_OK
@@ -152,6 +154,13 @@ class _Found(NamedTuple):
     rows: int
     requests: int
     faults: list[Fault]
+
+
+def _broken_off(why: str, tally: Tally, found: _Found) -> str:
+    return (
+        f"{why} {tally.answered} of {found.requests} requests have their outcome. Import the same"
+        " file again: what is done is not done twice."
+    )
 
 
 def _look_through(file: File) -> _Found:
