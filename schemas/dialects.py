@@ -35,6 +35,11 @@ def _text(bytes_min: int, bytes_max: int, description: str = "") -> Schema:
     return schema | ({"description": description} if description else {})
 
 
+def _not_blank(bytes_max: int, description: str = "") -> Schema:
+    """Return a text that counts as missing where it is blank."""
+    return _text(1, bytes_max, description) | {"pattern": r"\S"}
+
+
 def _object(required: tuple[str, ...], /, **properties: Schema) -> Schema:
     return {
         "type": "object",
@@ -121,7 +126,7 @@ _CAPILLARY: Final = Dialect(
             },
             promotionIdentifier=_ID,
             pointCategoryTypes={"enum": list(get_args(names.Category)), "default": names.REGULAR},
-            reasonOfReturn=_text(1, 200) | {"maxLength": 50},
+            reasonOfReturn=_not_blank(200) | {"maxLength": 50},
         ),
         "oneOf": [
             {"required": ["pointsToBeAdjusted"]},
@@ -295,11 +300,11 @@ _MASTERCARD: Final = Dialect(
     body={
         "anyOf": [
             _all(
-                bankAccountNumber=_text(1, 255),
+                bankAccountNumber=_not_blank(255),
                 pointsToAdjust=_MAGNITUDE,
-                adjustmentTypeCode=_text(1, 64, "One that the programme says the direction of."),
-                adjustmentReason=_text(1, 255),
-                adjustedBy=_ID,
+                adjustmentTypeCode=_not_blank(64, "One that the programme says the direction of."),
+                adjustmentReason=_not_blank(255),
+                adjustedBy=_not_blank(ID_BYTES_MAX),
             ),
             _ENCRYPTED,
         ]
