@@ -217,7 +217,7 @@ async def test_an_import_without_answers_ends_with_75_and_goes_on_where_it_broke
 ) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("member_id,points,ordinal\nw-1,5,2\nw-2,5,1\n")
-    late = await points("import", str(file), "--timeout", "2")
+    late = await points("import", str(file), "--timeout", "5")
     assert (late.code, late.stdout) == (75, b"")
     assert "1 of 2 requests have their outcome. Import the same file again" in late.stderr
     await points("adjust", "w-1", "1", "--ordinal", "1")
