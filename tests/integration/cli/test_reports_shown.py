@@ -24,7 +24,7 @@ ACME = {
     "program_id": "acme",
     "time_zone": "Europe/Berlin",
     "currencies": [
-        {"code": "points", "decimals": 0, "expiry": {"rule": "after", "months": 12}},
+        {"code": "points", "decimals": 0, "expiry": {"rule": "after", "years": 70}},
         {"code": "coins", "decimals": 3, "balance_cap": "5"},
     ],
 }
@@ -106,7 +106,7 @@ async def test_a_statement_tells_what_each_event_was_and_what_was_said_about_it(
     assert "lot 1:" not in text
     with_lots = await books("history", "alice", "--program", "acme", "--lots")
     text = " ".join(with_lots.stdout.decode().split())
-    assert "lot 1: -300, expires 2027-05-04 22:00:00Z, award A-1" in text
+    assert "lot 1: -300, expires 2096-05-04 22:00:00Z, award A-1" in text
     assert "lot 2: +5.000, never expires" in text
 
 
@@ -137,9 +137,9 @@ async def test_a_balance_shows_holds_labels_and_what_is_due_at_any_moment(
         ("points", "REGULAR", "200", "200"),
     ]
     lot = wallets[1]["lots"][0]
-    assert (lot["promotion_id"], lot["expires_at"]) == ("spring", "2027-05-04T22:00:00Z")
+    assert (lot["promotion_id"], lot["expires_at"]) == ("spring", "2096-05-04T22:00:00Z")
     due = (
-        await books("balance", "alice", "--program", "acme", "--at", "2027-05-05")
+        await books("balance", "alice", "--program", "acme", "--at", "2096-05-05")
     ).stdout.decode()
     assert "due          750 expired, to be taken out with the next request" in due
 
@@ -195,7 +195,7 @@ async def test_a_liability_is_shown_by_month_category_reason_and_operator(
     text = " ".join(shown.stdout.decode().split())
     for words in (
         "Programme acme (times in UTC, months and days of Europe/Berlin)",
-        "2027-05 750 7.50",
+        "2096-05 750 7.50",
         "never 5.000",
         "open 750 7.50",
         "PROMISED 1 0 0 0 0 0 0.00",
