@@ -60,7 +60,8 @@ def import_(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write each rejected request here, with its line and error, as JSON lines.",
+            help="Write each rejected request here, with its line and error, and what was not sent"
+            " because of it, as JSON lines.",
             show_default=False,
         ),
     ] = None,
@@ -83,9 +84,12 @@ def import_(
     after a break repeats nothing; it counts the outcomes of all its requests, whenever they were
     carried out. --program is for rows that name none.
 
+    What was rejected stays so, and a file that was changed is another file, whose rows are all new
+    requests: import what you have mended in a file of its own. An opening may be imported whole:
+    it changes no wallet that was in use.
+
     An opening makes one or two requests of a row: a credit of the total, and, once that is carried
-    out, a debit of what of it is gone; none of a row without points. It changes no wallet that was
-    in use.
+    out, a debit of what of it is gone; none of a row without points.
 
     JSON: rows, sent (the requests made of them), applied, no_change, simulated, rejected,
     dead_letters, and errors, which counts those by their keys.
@@ -274,8 +278,10 @@ def _show(tally: Tally, found: _Found, *, is_opening: bool, as_json: bool) -> No
         }
         showing.write_json(summary)
         return
-    for rejected in tally.rejected:
-        showing.talk(rejected)
+    for line, error in sorted(tally.rejected):
+        showing.talk(f"line {line}: {error}")
+    if (more := tally.errors.total() - len(tally.rejected)) > 0:
+        showing.talk(f"… and {more} more: --rejects FILE writes all of them down.")
     shown: dict[str, object] = {"rows": found.rows, "requests": sent}
     for status, number in tally.counts.most_common():
         shown[status.lower().replace("_", " ")] = f"{number} of {sent}"

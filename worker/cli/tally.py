@@ -33,7 +33,7 @@ class Tally:
         self.waiting: dict[str, Planned] = {}
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
-        self.rejected: list[str] = []
+        self.rejected: list[tuple[int, str]] = []
         self.in_use = 0
         self.due: deque[Planned] = deque()
         self.unsent = 0
@@ -59,7 +59,8 @@ class Tally:
         if error["key"] == VERSION_MISMATCH and planned.document.get("expected_version") == 0:
             self.in_use += 1
         if len(self.rejected) < SHOWN_MAX:
-            self.rejected.append(f"line {planned.line}: {error['key']}: {error['message']}")
+            self.rejected.append((planned.line, f"{error['key']}: {error['message']}"))
         if self._rejects is not None:
             row = {"line": planned.line, "error": error, "request": planned.document}
-            self._rejects.write(write_json(row) + b"\n")
+            unsent = {"unsent": planned.then} if planned.then is not None else {}
+            self._rejects.write(write_json(row | unsent) + b"\n")

@@ -170,6 +170,28 @@ async def test_an_opening_changes_nothing_of_a_wallet_that_is_in_use(
     assert (wallet["balance"], wallet["total"]) == ("500", "500")
 
 
+async def test_rejected_rows_are_told_in_their_order_and_how_many_more_there_are(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("member_id,points\n" + "".join(f"poor-{number},-1\n" for number in range(25)))
+    told = (await points("import", str(file))).stderr.splitlines()
+    lines = [int(line.split()[1].rstrip(":")) for line in told[:-1]]
+    assert (len(lines), lines) == (20, sorted(lines))
+    assert told[-1] == "… and 5 more: --rejects FILE writes all of them down."
+
+
+async def test_what_a_refused_opening_leaves_unsent_is_written_down_with_it(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    await points("adjust", "unsent", "1")
+    file, rejects = tmp_path / "opening.csv", tmp_path / "rejects.jsonl"
+    file.write_text("member_id,balance,total\nunsent,10,25\n")
+    await points("import", str(file), "--opening", "--rejects", str(rejects))
+    row = json.loads(rejects.read_text())
+    assert (row["line"], row["request"]["points"], row["unsent"]["points"]) == (2, "25", "-15")
+
+
 async def test_openings_of_more_members_than_wait_at_a_time_come_out_right(
     points: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
