@@ -1,0 +1,80 @@
+"""An operation pays for the requests that it names, not for others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.inside import Desk, request, settings_of
+from worker.store.pool import close_pool, open_pool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import asyncpg
+
+    from worker.store.pool import Pool
+
+JOURNAL = "points.journal, points.early_requests"
+
+
+class Measured:
+    """A desk with one connection, whose work on tables the database counts."""
+
+    def __init__(self, owner: asyncpg.Connection, pool: Pool) -> None:
+        self._owner = owner
+        self._pool = pool
+        self.desk = Desk(pool)
+
+    async def blocks(self, tables: str, *messages: dict[str, Any]) -> int:
+        """Apply a batch, all of which must be done; return how many blocks of tables it read."""
+        before = await self._blocks(tables)
+        outcomes = await self.desk.outcomes(*messages)
+        assert {outcome["status"] for outcome in outcomes} == {"APPLIED"}
+        return await self._blocks(tables) - before
+
+    async def _blocks(self, tables: str) -> int:
+        await self._pool.execute("SELECT pg_stat_force_next_flush()")
+        return int(
+            await self._owner.fetchval(
+                "SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)"
+                " FROM pg_statio_user_tables"
+                " WHERE relid = ANY (string_to_array($1, ', ')::regclass[])",
+                tables,
+            )
+        )
+
+
+@pytest.fixture
+async def measured(database_url: str, owner: asyncpg.Connection) -> AsyncIterator[Measured]:
+    # Nobody else may look at the tables while this counts, nor find out how large they are.
+    for table in JOURNAL.split(", "):
+        await owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+    pool = await open_pool(settings_of("amqp://nobody", database_url, "desk", pool_size_max=1))
+    yield Measured(owner, pool)
+    await close_pool(pool)
+
+
+def asked(request_id: str, operation: str, **more: Any) -> dict[str, Any]:
+    """Return a request of another operation than ADJUST."""
+    return {"request_id": request_id, "operation": operation, **more}
+
+
+async def test_what_requests_name_is_found_without_reading_all_else_that_was_ever_done(
+    measured: Measured,
+) -> None:
+    """Also while nothing is known of the journal's size: so it is with a new database."""
+    await measured.desk.apply(
+        request("plain", 5), request("released", 5, ordinal=2), request("releasing", 5, ordinal=1)
+    )
+
+    def undo(request_id: str, reverses: str) -> dict[str, Any]:
+        undone = asked(request_id, "REVERSE", reverses=reverses, points=1)
+        return {**undone, "member_id": "m"}
+
+    few = [await measured.blocks(JOURNAL, undo(f"few-{of}", of)) for of in ("plain", "released")]
+    for part in range(8):
+        await measured.desk.apply(*(request(f"{part}.{n}", 1) for n in range(500)))
+    many = [await measured.blocks(JOURNAL, undo(f"many-{of}", of)) for of in ("plain", "released")]
+    assert max(many) <= 2 * min(few)
