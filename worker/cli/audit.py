@@ -34,6 +34,10 @@ def audit(*, as_json: Json = False) -> None:
     versions and sequences have no gaps, and every request has one outcome of its own. Workers may
     run meanwhile. Ends with 3 and a sentence for each fault found.
 
+    JSON: ok, complete (false where it stopped for too many faults), members, wallets, lots and
+    entries (how many were checked), and faults, each with rule, sentence, program_id, member_id,
+    currency, category and request_id.
+
     Example: points-worker audit
     """
 

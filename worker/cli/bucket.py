@@ -19,6 +19,8 @@ def bucket(member: Member, *, as_json: Json = False) -> None:
 
     The key is a matter of arithmetic and always shown; which lane takes it stands in Postgres.
 
+    JSON: member_id, bucket, bucket_key, partition, queue.
+
     Example: points-worker bucket 123456789
     """
     number = bucket_of(member)

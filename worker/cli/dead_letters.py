@@ -57,6 +57,9 @@ def list_(
 ) -> None:
     """List the oldest dead letters: why each is here, how old it is, where it was sent to.
 
+    JSON: a list of objects with id, reason, message, died_at, routing_key, exchange, queue,
+    user_id, type, content_type, message_id, correlation_id and body_bytes.
+
     Example: points-worker dead-letters list --limit 10
     """
 
@@ -82,6 +85,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter; what of it may be personal, the body above all, only with --body.
+
+    JSON: as list has it, and headers; with --body the body too.
 
     Example: points-worker dead-letters show 5f2d6c1e0a9b8c7d --body
     """
@@ -112,6 +117,8 @@ def show(
 def replay(letter_ids: LetterIds, *, yes: Yes = False, as_json: Json = False) -> None:
     """Publish dead letters again as they first were, and remove them here; a repeat is harmless.
 
+    JSON: replayed, the ids of those that were there.
+
     Example: points-worker dead-letters replay 5f2d6c1e0a9b8c7d --yes
     """
     _settle(letter_ids, "replay", "replayed", replay_letter, yes=yes, as_json=as_json)
@@ -120,6 +127,8 @@ def replay(letter_ids: LetterIds, *, yes: Yes = False, as_json: Json = False) ->
 @dead_letters.command()
 def drop(letter_ids: LetterIds, *, yes: Yes = False, as_json: Json = False) -> None:
     """Remove dead letters for good.
+
+    JSON: dropped, the ids of those that were there.
 
     Example: points-worker dead-letters drop 5f2d6c1e0a9b8c7d --yes
     """

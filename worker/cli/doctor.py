@@ -75,6 +75,8 @@ def doctor(*, as_json: Json = False) -> None:
 
     Ends with 3 if a fault was found. Passwords are not shown.
 
+    JSON: ok, checks (subject, verdict, text, remedy) and settings.
+
     Example: points-worker doctor
     """
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from schemas.times import parse_date
 from worker.cli import showing
 from worker.cli.command import AnyProgram, Ended, Json, carry_out
-from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
+from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
 from worker.readiness import check_migrated
 from worker.store import reports
 from worker.store.views import view_pool
@@ -126,6 +126,8 @@ def liability(
                 found = await reports.liability(
                     pool, program, costs, first, last, _teller(progress)
                 )
+        if any(owed.since > owed.until for owed in found.programs):
+            raise Ended("--since lies in the future: the period would end before it.", EXIT_USAGE)
         if program is not None and not found.programs:
             raise Ended(f"There is no programme {program}.", EXIT_FAULT_FOUND)
         known = {one.currency for owed in found.programs for one in owed.currencies}

@@ -44,6 +44,8 @@ def enrol(
 ) -> None:
     """Enrol a member, as a programme with enrolment = "required" asks for.
 
+    JSON: program_id, member_id, status, enrolled_at, is_changed.
+
     Example: points-worker member enrol alice --program acme
     """
     key = MemberKey(program, member_id)
@@ -58,6 +60,8 @@ def block(
 
     A member of whom nothing was heard yet is made known first, with `member enrol`.
 
+    JSON: program_id, member_id, status, enrolled_at, is_changed.
+
     Example: points-worker member block alice
     """
     key = MemberKey(program, member_id)
@@ -71,6 +75,8 @@ def unblock(
     member_id: Member, *, program: Program = DEFAULT_PROGRAM_ID, as_json: Json = False
 ) -> None:
     """Take the block from a member.
+
+    JSON: program_id, member_id, status, enrolled_at, is_changed.
 
     Example: points-worker member unblock alice
     """
@@ -110,6 +116,8 @@ def identify(
     It is taken to the letter and stored only as a fingerprint, made with POINTS_IDENTIFIER_KEY: the
     key of the first one, which is that of all. Ends with 3 if it is another member's, or the member
     is not enrolled where the programme requires it.
+
+    JSON: program_id, member_id, status, enrolled_at, is_changed.
 
     Example: points-worker member identify alice --name mobile < number.txt
     """
@@ -157,6 +165,8 @@ def erase(
 
     Reasons, comments, metadata and source ids become null; amounts and ids stay, so the books
     still add up. Requests that wait are rejected, later ones are member_inactive.
+
+    JSON: program_id, member_id, status, outcomes_blanked, identifiers_deleted, requests_to_reject.
 
     Example: points-worker member erase alice --program acme --yes
     """

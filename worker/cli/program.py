@@ -67,6 +67,9 @@ def apply(
     The decimals of a currency never change, and a currency with points cannot go. A document
     that is the newest version already changes nothing.
 
+    JSON: program_id, version, is_new, and changes, each with path, old and new. Faults are told on
+    standard error alone.
+
     Example: points-worker program apply acme.toml
     """
     name = "stdin" if file == "-" else file
@@ -119,6 +122,8 @@ def show(
 
     Ends with 3 if there is none.
 
+    JSON: program_id, version, applied_at and document.
+
     Example: points-worker program show acme --version 3 > acme.toml
     """
 
@@ -150,6 +155,9 @@ def show(
 @program.command("list")
 def list_(*, as_json: Json = False) -> None:
     """List the programmes in their newest versions.
+
+    JSON: a list of objects with program_id, version, applied_at, name, status and currencies (their
+    codes).
 
     Example: points-worker program list
     """

@@ -32,6 +32,8 @@ def export(
 ) -> None:
     """Write the JSON Schema of every message, and the AsyncAPI document, into a folder.
 
+    JSON: files, their names.
+
     Example: points-worker schemas export ./contract
     """
     try:

@@ -32,6 +32,8 @@ def run(
 def migrate(*, as_json: Json = False) -> None:
     """Bring the database to the schema that this version needs.
 
+    JSON: applied, the names of the migrations that were missing.
+
     Example: points-worker migrate
     """
 

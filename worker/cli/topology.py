@@ -28,6 +28,8 @@ topology = typer.Typer(
 def declare(*, as_json: Json = False) -> None:
     """Make what is missing on the broker, and record the first declaration for all workers.
 
+    JSON: generation, prefix, partitions, prefetch, declared_at.
+
     Example: POINTS_PARTITIONS=16 points-worker topology declare
     """
 
@@ -48,6 +50,9 @@ def show(*, as_json: Json = False) -> None:
     """Show what the workers agreed on, and whether the broker has it.
 
     Ends with 3 if the broker differs. Bindings cannot be asked for over AMQP and are not verified.
+
+    JSON: agreement (as declare prints it), exchanges (name, type, arguments), queues (name,
+    arguments, ready, consumers), bindings (how many there should be), and faults.
 
     Example: points-worker topology show
     """

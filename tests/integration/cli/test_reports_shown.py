@@ -240,6 +240,7 @@ async def test_a_liability_of_what_is_not_there_is_told_so(books: CommandLine) -
         ["--since", "2026-05-04T12:00:00Z"],
         ["--until", "soon"],
         ["--since", "2026-05-05", "--until", "2026-05-04"],
+        ["--since", "2200-01-01"],
     ],
     ids=" ".join,
 )

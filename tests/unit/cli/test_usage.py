@@ -88,6 +88,16 @@ def test_every_command_that_prints_data_prints_json_too(path: tuple[str, ...]) -
     assert ("--json" in invoke(*path, "--help").stdout) == (path[0] not in WITHOUT_JSON)
 
 
+# What prints them as they are; of the demonstration only people read the figures.
+AS_IT_IS = {"adjust", "outcome", "tail", "demo"}
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_every_help_says_what_its_json_holds(path: tuple[str, ...]) -> None:
+    if path[0] not in WITHOUT_JSON | AS_IT_IS:
+        assert " JSON: " in invoke(*path, "--help").stdout
+
+
 def test_adjust_has_an_option_for_every_field_of_a_request() -> None:
     text = invoke("adjust", "--help").stdout
     fields = set(AdjustmentRequest.model_fields) - {"member_id", "points"}
