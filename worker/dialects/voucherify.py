@@ -225,7 +225,10 @@ def _fault(detail: Detail) -> str:
     field, rule = detail["field"], detail["rule"]
     if rule == _REQUIRED:
         return f"Payload must have required property '{field}'"
-    return f"Payload {rule}" if field == "body" else f"Property .{field} {rule}"
+    if field == "body":
+        return f"Payload {rule}"
+    # What is no name of a field has blanks: how long it is, or what is in it.
+    return f"Payload has {field}, which {rule}" if " " in field else f"Property .{field} {rule}"
 
 
 def _request_id(outcome: Mapping[str, Any]) -> str:

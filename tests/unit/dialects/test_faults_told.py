@@ -7,6 +7,7 @@ import pytest
 from tests.dialect_vectors.beans import BEANS, SHOP
 from tests.dialect_vectors.capillary import ACME, CAPILLARY
 from tests.dialect_vectors.mastercard import ASKED, BANK, MASTERCARD
+from tests.dialect_vectors.voucherify import VOUCHERIFY
 from tests.unit.dialects.counter import Counter, Json, program_of
 from worker.dialects.dialect import Faults
 
@@ -86,3 +87,13 @@ def test_an_unknown_field_is_told_by_the_name_it_came_under_though_the_contract_
     reply = counter.send(dialect, {**body, name: "x"}, headers)
 
     assert f"{name} is not a field of this message." in repr(reply)
+
+
+def test_what_is_no_name_is_not_told_as_a_property_of_voucherifys() -> None:
+    counter = Counter("default", "m", None)
+
+    reply = counter.send(VOUCHERIFY, {"points": 1, "5555000011112222": 1}, {"member-id": "m"})
+
+    assert (
+        reply["details"] == "Payload has a name with digits, which is not a field of this message"
+    )
