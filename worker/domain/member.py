@@ -102,7 +102,7 @@ class Member:
     `sequence` counts the stored outcomes, and `last_recorded_at` is the latest of their times.
     `due_at` is a time before which nothing falls due. `is_whole` says that all wallets with all
     lots, all holds, and the awards and originals that the batch names are here; else only what
-    plain adjustments need.
+    the batch's requests may touch.
 
     `is_known_elsewhere` says that another programme has enrolled this member. `operators` are the
     days of the batch's operators, by (operator, currency, day); they are shared between members.
@@ -141,6 +141,12 @@ class Member:
             self.streams[name] = Stream(name)
             self.has_streams = True
         return self.streams[name]
+
+    def next_number(self, now: datetime) -> int:
+        """Count one more stored outcome, at this time, and return its sequence number."""
+        self.sequence += 1
+        self.last_recorded_at = now
+        return self.sequence
 
     def falls_due(self, moment: datetime | None) -> None:
         """Take note that something of this member falls due at a moment; None is never."""

@@ -1,19 +1,20 @@
 """What a batch has to read before its requests can be decided, and no more.
 
-Nearly all requests are plain: unaimed adjustments of members of whom nothing is due and nothing
-waits. They need their wallets, and of the lots as many as their debits may take. Whatever else is
-asked needs its member whole.
+Nearly all requests are bounded: of members of whom nothing is due, they need their wallets, and
+of the lots as many as they may take, however many there are. Those about holds need these, too.
+Whatever else is asked needs its member whole.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from schemas import names
 from worker.domain.caps import first_day
 from worker.domain.money import to_minor_units
-from worker.store.keys import OperatorKey, WalletKey
+from worker.store.keys import OperatorKey, RequestKey, WalletKey
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from worker.store.keys import MemberKey
     from worker.store.transaction import Transaction
 
+_ABOUT_HOLDS: Final = (names.HOLD, names.CAPTURE, names.RELEASE)
+
+_BOUNDED: Final = (names.ADJUST, names.SET_BALANCE, *_ABOUT_HOLDS)
+"""The operations that take no lots but the next of a wallet, where they are not aimed at others."""
+
 _IN_ANOTHERS_WALLET: Final = (names.REVERSE, names.CAPTURE)
 """The operations that take their wallet from an earlier request."""
 
@@ -35,21 +41,41 @@ Asked = tuple["MemberKey", "Arrival"]
 
 
 @dataclass(slots=True)
-class _Debits:
-    """What the plain requests of a batch may take from a wallet, and put into it; minor units."""
+class _Claims:
+    """What the bounded requests of a batch may do to a wallet; minor units.
+
+    `taken` are debits, `credited` is the sum of the credits; `targets` are the balances that are
+    to be set.
+    """
 
     taken: list[int] = field(default_factory=list)
     credited: int = 0
+    targets: list[int] = field(default_factory=list)
     is_unlimited: bool = False
+
+    def note(self, request: Request, currency: Currency, *, may_owe: bool) -> None:
+        """Take note of what a request may do to its own wallet."""
+        points = _asked(request, currency) or 0
+        if request.operation == names.SET_BALANCE:
+            self.targets.append(points)
+        elif request.operation != names.ADJUST:
+            return
+        elif points >= 0:
+            self.credited += points
+        else:
+            self.taken.append(-points)
+        self.is_unlimited |= may_owe
 
     def cover(self, held: int) -> int:
         """Return how much the lots must hold that are read, where all of them hold `held`.
 
         A debit beyond all that the wallet has and will get in this batch needs none, since it
-        will be refused, unless it may leave a deficit.
+        will be refused, unless it may leave a deficit. Setting a balance takes at most what is
+        beyond it of all that.
         """
-        most = held + self.credited
-        return min(held, sum([n for n in self.taken if n <= most or self.is_unlimited]))
+        most = max([held, *self.targets]) + self.credited
+        taken = [*self.taken, *(most - target for target in self.targets)]
+        return min(held, sum([n for n in taken if n <= most or self.is_unlimited]))
 
 
 async def read(
@@ -72,14 +98,13 @@ async def read(
         if (key, one.stream) in streams
     ]
     asked = [*asked, *waiting]
-    whole = {
-        key: set[str]()
+    special = [
+        (key, arrival.request)
         for key, arrival in asked
-        if _is_special(arrival.request) or _is_due(members[key], times[key])
-    }
-    for key, arrival in asked:
-        if key in whole and arrival.request is not None:
-            whole[key] |= _named(arrival.request)
+        if arrival.request is not None and _is_special(arrival.request)
+    ]
+    whole = {key for key, arrival in asked if _is_due(members[key], times[key])}
+    whole.update(key for key, request in special if not _is_bounded(request))
     if closed := {key for key, program in programs.items() if program.enrolment_required}:
         strangers = {
             key: members[key]
@@ -87,18 +112,15 @@ async def read(
             if key.program_id in closed and not members[key].is_enrolled
         }
         await transaction.known_elsewhere(list(strangers.values()))
-    awards = {
-        (key, arrival.request.award_id)
-        for key, arrival in asked
-        if key in whole and arrival.request is not None and arrival.request.award_id is not None
-    }
-    await transaction.read_whole(list(whole), whole, awards, members)
+    if special or whole:
+        await _read_special(transaction, special, whole, members)
     known = [
         (key, arrival.request, program)
         for key, arrival in asked
         if arrival.request is not None and (program := programs.get(key.program_id)) is not None
     ]
-    await _read_plain(transaction, [one for one in known if one[0] not in whole], members, times)
+    bounded = [one for one in known if one[0] not in whole]
+    await _read_bounded(transaction, bounded, members, times)
     capped = {key for key, program in programs.items() if _has_caps(program)}
     with_caps = [one for one in known if one[0].program_id in capped]
     await _read_days(transaction, with_caps, members, times)
@@ -106,14 +128,19 @@ async def read(
     await _lock_operators(transaction, limited, members, times)
 
 
-def _is_special(request: Request | None) -> bool:
-    """Tell whether a request needs more than a wallet and its next lots."""
-    if request is None:
+def _is_special(request: Request) -> bool:
+    """Tell whether a request is anything but a change by some of the next points."""
+    return request.operation != names.ADJUST or not _is_bounded(request)
+
+
+def _is_bounded(request: Request) -> bool:
+    """Tell whether wallets and holds, and as many lots as are taken, are all that is needed."""
+    if request.operation not in _BOUNDED or request.award_id is not None:
         return False
-    if request.operation != names.ADJUST or request.award_id is not None:
+    if request.promotion_id is None and request.promotion_identifier is None:
         return True
-    is_aimed = request.promotion_id is not None or request.promotion_identifier is not None
-    return is_aimed and request.points is not None and request.points[0] < 0
+    is_credit = request.points is not None and request.points[0] >= 0
+    return request.operation == names.ADJUST and is_credit
 
 
 def _has_caps(program: Program) -> bool:
@@ -124,45 +151,78 @@ def _is_due(member: Member, now: datetime) -> bool:
     return member.due_at is not None and member.due_at <= now
 
 
-def _named(request: Request) -> set[str]:
-    """Return the earlier requests that a request names."""
-    return {name for name in (request.reverses, request.hold) if name is not None}
-
-
 _Known = tuple["MemberKey", "Request", "Program"]
 
 
-async def _read_plain(
+async def _read_special(
+    transaction: Transaction,
+    special: Collection[tuple[MemberKey, Request]],
+    whole: Collection[MemberKey],
+    members: Mapping[MemberKey, Member],
+) -> None:
+    """Read the holds of all whom these requests need them of, what they name, and some whole."""
+    with_holds = {key for key, request in special if request.operation in _ABOUT_HOLDS}
+    ids = {
+        RequestKey(*key, name)
+        for key, request in special
+        for name in (request.reverses, request.hold)
+        if name is not None
+    }
+    await transaction.read_named(with_holds.union(whole), ids, members)
+    awards = {(key, request.award_id) for key, request in special if request.award_id is not None}
+    await transaction.read_whole(whole, awards, members)
+
+
+async def _read_bounded(
     transaction: Transaction,
     known: Collection[_Known],
     members: Mapping[MemberKey, Member],
     times: Mapping[MemberKey, datetime],
 ) -> None:
-    """Read the wallets of plain requests, and as many of their lots as their debits may need."""
-    debits: dict[WalletKey, _Debits] = {}
-    for key, request, program in known:
-        currency = program.currency(request.currency)
-        if currency is None or request.points is None:
-            continue
-        place = WalletKey(*key, currency.code, request.category)
-        wallet = debits.get(place)
-        if wallet is None:
-            wallet = debits[place] = _Debits()
-        points = to_minor_units(*request.points, currency.decimals) or 0
-        if points >= 0:
-            wallet.credited += points
-        else:
-            wallet.taken.append(-points)
-            wallet.is_unlimited |= request.allow_negative or program.allow_negative
-    if not debits:
+    """Read the wallets of bounded requests, and as many of their lots as these may take."""
+    claims = _claims(known, members)
+    if not claims:
         return
-    await transaction.read_wallets(debits, members)
+    await transaction.read_wallets(claims, members)
     cover = {}
-    for place, debit in debits.items():
+    for place, claim in claims.items():
         found = members[place.member].wallets.get((place.currency, place.category))
         if found is not None:
-            cover[place] = debit.cover(found.balance + found.deficit)
+            cover[place] = claim.cover(found.balance + found.deficit)
     await transaction.read_lots(cover, members, times)
+
+
+def _claims(
+    known: Collection[_Known], members: Mapping[MemberKey, Member]
+) -> dict[WalletKey, _Claims]:
+    """Return what bounded requests may do to which wallets; the open holds must be there."""
+    claims: defaultdict[WalletKey, _Claims] = defaultdict(_Claims)
+    # A hold that is not there may be made by this batch.
+    capturing = {
+        key
+        for key, request, _ in known
+        if request.operation == names.CAPTURE and request.hold not in members[key].holds
+    }
+    for key, request, program in known:
+        currency = program.currency(request.currency)
+        if currency is not None:
+            claim = claims[WalletKey(*key, currency.code, request.category)]
+            claim.note(request, currency, may_owe=program.allow_negative or request.allow_negative)
+            if key in capturing and request.operation == names.HOLD:
+                claim.taken.append(_asked(request, currency) or 0)
+        held = members[key].holds.get(request.hold) if request.hold is not None else None
+        if held is not None and (currency := program.currency(held.currency)) is not None:
+            # Where the hold has ended by then, it is the other wallet that the answer shows.
+            claim = claims[WalletKey(*key, held.currency, held.category)]
+            if request.operation == names.CAPTURE:
+                asked = _asked(request, currency)
+                claim.taken.append(held.points if asked is None else min(asked, held.points))
+    return claims
+
+
+def _asked(request: Request, currency: Currency) -> int | None:
+    """Return a request's points in minor units; None for none, or too many decimals."""
+    return None if request.points is None else to_minor_units(*request.points, currency.decimals)
 
 
 async def _read_days(

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from worker.domain.member import Member, OperatorDay
-from worker.store import reading, whole, writing
+from worker.store import originals, reading, whole, writing
 from worker.store.catalogue import Catalogue
 from worker.store.early import Early
 from worker.store.entry import Entry
@@ -163,23 +163,35 @@ class Transaction:
         )
         reading.place_lots(rows, members)
 
+    async def read_named(
+        self,
+        keys: Collection[MemberKey],
+        ids: Collection[RequestKey],
+        members: Mapping[MemberKey, Member],
+    ) -> None:
+        """Put into members all their open holds, and what requests name.
+
+        `ids` are the ids that requests of these members give in `reverses` and `hold`: those that
+        are applied changes come into `originals`, those that are holds no longer open into
+        `ended_holds`.
+        """
+        if keys:
+            await originals.read(self._connection, keys, ids, members, self._stored)
+
     async def read_whole(
         self,
         keys: Collection[MemberKey],
-        named: Mapping[MemberKey, Collection[str]],
         awards: Collection[tuple[MemberKey, str]],
         members: Mapping[MemberKey, Member],
     ) -> None:
-        """Read all that stands under these members' locks, but for ordinals and days.
+        """Read all wallets and lots of members for whom `read_named` was called.
 
-        `named` are the ids that requests of the batch give in `reverses` and `hold`: those that
-        are applied changes come into `originals`, those that are holds no longer open into
-        `ended_holds`. `awards` are the awards that requests name: of all that a member has ever
-        got, only these are read. Must come before `read_days`, and instead of `read_wallets` and
-        `read_lots` for these members.
+        `awards` are the awards that requests name: of all that a member has ever got, only these
+        are read. Must come before `read_days`, and instead of `read_wallets` and `read_lots` for
+        these members.
         """
         if keys:
-            await whole.read(self._connection, keys, named, awards, members, self._stored)
+            await whole.read(self._connection, keys, awards, members, self._stored)
 
     async def read_days(
         self, since: Mapping[WalletKey, date], members: Mapping[MemberKey, Member]

@@ -1,12 +1,9 @@
-"""Reads members whole: what any operation but a plain adjustment may need of them."""
+"""Reads members whole: for what may touch any of their wallets and lots."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from schemas import names
-from worker.domain.member import Hold, Original
-from worker.store.entry import changes_of_lots, read_outcome
 from worker.store.keys import MemberKey
 from worker.store.reading import place_lots, place_wallets
 from worker.store.statements import columns, statement
@@ -17,70 +14,26 @@ if TYPE_CHECKING:
     import asyncpg
 
     from worker.domain.member import Member
-    from worker.domain.wallet import LotChange
     from worker.store.writing import Stored
-
-_REVERSIBLE: Final = {names.ADJUST, names.SET_BALANCE, names.CAPTURE, names.CONVERT}
 
 
 async def read(
     connection: asyncpg.Connection,
     keys: Collection[MemberKey],
-    named: Mapping[MemberKey, Collection[str]],
     awards: Collection[tuple[MemberKey, str]],
     members: Mapping[MemberKey, Member],
     stored: Mapping[MemberKey, Stored],
 ) -> None:
-    """Put into members all their wallets, lots and holds, and what `named` and `awards` name."""
+    """Put into members all their wallets and lots, and those of `awards` that they have got."""
     wanted = columns(keys, 2)
     place_wallets(await connection.fetch(statement("whole_wallets"), *wanted), members)
     place_lots(await connection.fetch(statement("whole_lots"), *wanted), members)
-    for row in await connection.fetch(statement("whole_holds"), *wanted):
-        key, hold = MemberKey(row[0], row[1]), Hold(*row[2:])
-        members[key].holds[hold.hold_id] = hold
     if awards:
         labels = columns([(*key, award_id) for key, award_id in awards], 3)
         rows = await connection.fetch(statement("whole_awards"), *labels)
         for program_id, member_id, award_id, award_type in rows:
             members[MemberKey(program_id, member_id)].awards[award_id] = award_type
-    ids = [(*key, request_id) for key in keys for request_id in named.get(key, ())]
-    if ids:
-        rows = await connection.fetch(statement("whole_originals"), *columns(ids, 3))
-        _place_originals(rows, members)
     for key in keys:
         member = members[key]
         member.is_whole = True
-        stored[key].holds = frozenset(member.holds)
         stored[key].awards = frozenset(member.awards)
-        stored[key].reversed = {name: one.reversed for name, one in member.originals.items()}
-
-
-def _place_originals(rows: Collection[asyncpg.Record], members: Mapping[MemberKey, Member]) -> None:
-    """Put changes that may be reversed, and holds that have ended, into their members."""
-    beside: dict[tuple[str, str, str], list[LotChange]] = {}
-    for row in rows:
-        if not row["is_own"]:
-            beside[row["program_id"], row["member_id"], row["request_id"]] = changes_of_lots(
-                row["lots"], read_outcome(row["outcome"])
-            )
-    for row in rows:
-        key = MemberKey(row["program_id"], row["member_id"])
-        if not row["is_own"]:
-            continue
-        member, request_id = members[key], row["request_id"]
-        document = read_outcome(row["outcome"])
-        operation = document["operation"]
-        if operation == names.HOLD and request_id not in member.holds:
-            member.ended_holds.add(request_id)
-        if operation not in _REVERSIBLE:
-            continue
-        member.originals[request_id] = Original(
-            request_id,
-            operation,
-            row["currency"],
-            row["category"],
-            row["points"],
-            changes_of_lots(row["lots"], document),
-            beside.get((*key, request_id), []) if operation == names.CONVERT else [],
-            row["reversed"],
-        )

@@ -1,4 +1,4 @@
-"""An operation pays for the requests that it names, not for others."""
+"""An operation pays for the lots that it takes and the requests that it names, not for others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from worker.store.pool import Pool
 
+MANY = 100_000
+LOTS = "points.lots"
 JOURNAL = "points.journal, points.early_requests"
 
 
@@ -26,6 +28,28 @@ class Measured:
         self._owner = owner
         self._pool = pool
         self.desk = Desk(pool)
+
+    async def fill(self, member_id: str, lots: int) -> None:
+        """Give a member so many lots of ten points, none of which ever expires."""
+        await self._owner.execute(
+            "INSERT INTO points.members (program_id, member_id, sequence)"
+            " VALUES ('default', $1, $2)",
+            member_id,
+            lots,
+        )
+        await self._owner.execute(
+            "INSERT INTO points.wallets"
+            " SELECT 'default', $1, 'points', 'REGULAR', 10 * n, 0, 10 * n, n"
+            " FROM cast($2 AS bigint) AS n",
+            member_id,
+            lots,
+        )
+        await self._owner.execute(
+            "INSERT INTO points.lots SELECT 'default', $1, 'points', 'REGULAR', 'infinity', n,"
+            " 10, 10 FROM generate_series(1, $2::int) AS n",
+            member_id,
+            lots,
+        )
 
     async def blocks(self, tables: str, *messages: dict[str, Any]) -> int:
         """Apply a batch, all of which must be done; return how many blocks of tables it read."""
@@ -49,7 +73,7 @@ class Measured:
 @pytest.fixture
 async def measured(database_url: str, owner: asyncpg.Connection) -> AsyncIterator[Measured]:
     # Nobody else may look at the tables while this counts, nor find out how large they are.
-    for table in JOURNAL.split(", "):
+    for table in f"{LOTS}, {JOURNAL}".split(", "):
         await owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
     pool = await open_pool(settings_of("amqp://nobody", database_url, "desk", pool_size_max=1))
     yield Measured(owner, pool)
@@ -59,6 +83,34 @@ async def measured(database_url: str, owner: asyncpg.Connection) -> AsyncIterato
 def asked(request_id: str, operation: str, **more: Any) -> dict[str, Any]:
     """Return a request of another operation than ADJUST."""
     return {"request_id": request_id, "operation": operation, **more}
+
+
+def steps(lots: int) -> list[list[dict[str, Any]]]:
+    """Batches of the operations that take no lots, or the next ones, where there are so many."""
+    return [
+        [asked("h", "HOLD", points=25), asked("g", "HOLD", points=5)],
+        [asked("c", "CAPTURE", hold="h")],
+        [asked("r", "RELEASE", hold="g")],
+        [asked("hc", "HOLD", points=15), asked("ch", "CAPTURE", hold="hc", points=12)],
+        [asked("down", "SET_BALANCE", points=10 * lots - 60)],
+        [asked("up", "SET_BALANCE", points=10 * lots)],
+    ]
+
+
+async def test_holds_and_set_balances_on_many_lots_cost_what_they_cost_on_few(
+    measured: Measured, owner: asyncpg.Connection
+) -> None:
+    await measured.fill("few", 10)
+    await measured.fill("many", MANY)
+    await owner.execute("VACUUM ANALYZE points.lots")
+    costs: dict[str, list[int]] = {"few": [], "many": []}
+    for member_id, lots in (("few", 10), ("many", MANY)):
+        for batch in steps(lots):
+            of_member = [{**one, "member_id": member_id} for one in batch]
+            costs[member_id].append(await measured.blocks(LOTS, *of_member))
+    # Each look-up goes down an index that is at most two levels higher.
+    for few, many in zip(costs["few"], costs["many"], strict=True):
+        assert 0 < many <= 2 * few
 
 
 async def test_what_requests_name_is_found_without_reading_all_else_that_was_ever_done(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.everything import apply_strict_program, batches, enrol
 from tests.inside import TABLES_OF_MEMBERS, Desk, request, settings_of
-from worker.store import reading, sweep, transaction, whole, writing
+from worker.store import originals, reading, sweep, transaction, whole, writing
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OFTEN = ("members", "wallets", "lots", "journal")
 BY_MEMBER = {*TABLES_OF_MEMBERS} - {"operator_days"}
 TABLES = ", ".join(f"points.{table}" for table in TABLES_OF_MEMBERS)
-MODULES = (transaction, reading, whole, writing, sweep)
+MODULES = (transaction, reading, originals, whole, writing, sweep)
 
 
 class Statement(NamedTuple):

@@ -14,7 +14,7 @@ import pytest
 from tests.inside import Desk, request
 from worker.envelope.reading import early_arrival
 from worker.store.audit import audit
-from worker.store.keys import MemberKey
+from worker.store.keys import MemberKey, RequestKey
 from worker.store.transaction import Books
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ class Watched(Books):
             members = await transaction.lock(list(named))
             await transaction.early(members, [], [(key, "") for key in named], early_arrival)
             awards = [(key, award_id) for key in named for award_id in ("A", "B")]
-            await transaction.read_whole(list(named), named, awards, members)
+            ids = [RequestKey(*key, name) for key in named for name in named[key]]
+            await transaction.read_named(list(named), ids, members)
+            await transaction.read_whole(list(named), awards, members)
             return members
 
 
