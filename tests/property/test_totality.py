@@ -128,8 +128,8 @@ SEEDS = st.integers(0, 2**32)
 FAR_RULES = st.sampled_from(
     [
         {"rule": "after", "years": 7000},
-        {"rule": "after", "days": 10**12},
-        {"rule": "end_of", "period": "year", "after_months": 10**30},
+        {"rule": "after", "days": 2**31 - 1},
+        {"rule": "end_of", "period": "year", "after_months": 2**31 - 1},
     ]
 )
 FAR_PROGRAMS = st.builds(
