@@ -39,7 +39,7 @@ def change(case: Case, points: int) -> Rejection | None:
     if isinstance(label, Rejection):
         return label
     wallet = case.wallet
-    if rejection := limits.books(points, wallet.balance, wallet.total):
+    if rejection := limits.books(points, wallet.balance + points, wallet.total + points):
         return rejection
     case.outcome.event_type = names.POINTS_ADJUSTED
     return _debit(case, -points, label) if points < 0 else _credit(case, points, label)
@@ -107,7 +107,7 @@ def _credit(case: Case, asked: int, label: Label) -> Rejection | None:
 def _debit(case: Case, points: int, label: Label) -> Rejection | None:
     wallet = case.wallet
     rejection = (
-        (limits.books(-points, wallet.available, 0) if wallet.held else None)
+        (limits.books(wallet.available - points) if wallet.held else None)
         or limits.exceeded(case, points)
         or caps.overspent(case, points)
     )

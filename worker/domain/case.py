@@ -23,7 +23,7 @@ class Case:
 
     An operation changes the member's state and fills in `outcome`, or returns a rejection and
     leaves everything as it was. What happens to another wallet with it stands in `beside`, in
-    order, each numbered by `number`; it comes before the request's own outcome. `has_fallen_due`
+    order and numbered; it comes before the request's own outcome. `has_fallen_due`
     says that points, holds or waiting requests were due before it.
     """
 
@@ -37,12 +37,6 @@ class Case:
     outcome: Outcome
     beside: list[Outcome] = field(default_factory=list)
     has_fallen_due: bool = False
-
-    def number(self, outcome: Outcome) -> None:
-        """Give the outcome the member's next sequence number, and the member its time."""
-        self.member.sequence += 1
-        self.member.last_recorded_at = self.now
-        outcome.sequence = self.member.sequence
 
     @property
     def next_sequence(self) -> int:

@@ -27,9 +27,9 @@ def convert(case: Case) -> Rejection | None:
     regular = case.member.wallet(case.wallet.currency, names.REGULAR)
     points = case.wallet.available if case.asked is None else case.asked
     if points > 0:
-        rejection = limits.books(points, regular.balance, regular.total) or limits.exceeded(
-            case, points
-        )
+        rejection = limits.books(
+            points, regular.balance + points, regular.total + points
+        ) or limits.exceeded(case, points)
         if rejection:
             return rejection
     if points <= 0:
@@ -61,14 +61,13 @@ def note_regular_side(case: Case, regular: Wallet, points: int, lots: list[LotCh
         operation=case.request.operation,
         status=names.APPLIED,
         event_type=names.POINTS_CONVERTED,
-        sequence=0,
+        sequence=case.member.next_number(case.now),
         recorded_at=case.now,
         request=case.request,
         caused_by=request_id,
         points=points,
         lots=lots,
     )
-    case.number(side)
     side.show_wallet(regular, case.currency)
     case.beside.append(side)
     return side

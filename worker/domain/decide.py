@@ -90,9 +90,7 @@ def refuse(member: Member, arrival: Arrival, now: datetime) -> Decision:
     """
     assert arrival.refusal is not None, "there is nothing to refuse it for"
     outcome = _rejected(arrival, arrival.refusal, now)
-    member.last_recorded_at = now
-    member.sequence += 1
-    outcome.sequence = member.sequence
+    outcome.sequence = member.next_number(now)
     return Decision([Step(outcome, arrival)])
 
 
@@ -193,12 +191,11 @@ class _Sitting:
     def _store(self, outcome: Outcome) -> Outcome:
         """Give an outcome the member's next sequence, or the current one if it changed nothing."""
         member = self.member
-        member.last_recorded_at = self.now
         if outcome.status == names.NO_CHANGE:
             outcome.event_type = None
+            outcome.sequence, member.last_recorded_at = member.sequence, self.now
         else:
-            member.sequence += 1
-        outcome.sequence = member.sequence
+            outcome.sequence = member.next_number(self.now)
         return outcome
 
     def _due(

@@ -81,14 +81,12 @@ def _points_due(
         return None
     currency = program.currency(wallet.currency)
     assert currency is not None, "a currency with points cannot be removed"
-    member.sequence += 1
-    member.last_recorded_at = now
     outcome = Outcome(
         request_id=None,
         operation=names.EXPIRE,
         status=names.APPLIED,
         event_type=names.POINTS_EXPIRED,
-        sequence=member.sequence,
+        sequence=member.next_number(now),
         recorded_at=now,
         caused_by=caused_by,
         points=sum(change.points for change in changes),

@@ -38,8 +38,7 @@ def hold(case: Case) -> Rejection | None:
         return Rejection(errors.LIMIT_EXCEEDED, f"A member may have {OPEN_MAX} open holds at most.")
     assert case.request.ttl_seconds is not None, "the schema has a default for it"
     rejection = (
-        limits.books(wallet.held + points, 0, 0)
-        or limits.books(-points, wallet.available, 0)
+        limits.books(wallet.held + points, wallet.available - points)
         or limits.exceeded(case, points)
     )
     if rejection:
@@ -114,14 +113,12 @@ def _lapse(
 ) -> Outcome:
     _end(member, wallet, held)
     wallet.version += 1
-    member.sequence += 1
-    member.last_recorded_at = now
     outcome = Outcome(
         request_id=held.hold_id,
         operation=names.RELEASE,
         status=names.APPLIED,
         event_type=names.POINTS_RELEASED,
-        sequence=member.sequence,
+        sequence=member.next_number(now),
         recorded_at=now,
         caused_by=caused_by,
     )

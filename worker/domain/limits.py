@@ -19,12 +19,13 @@ _LIMITED: Final = (names.ADJUST, names.SET_BALANCE, names.HOLD, names.CONVERT)
 """The operations that `points_per_request` is about."""
 
 
-def books(points: int, balance: int, total: int) -> Rejection | None:
-    """Refuse a change that would take a figure beyond what the books can hold."""
+def books(*figures: int) -> Rejection | None:
+    """Refuse a change of which one of these figures would come that the books cannot hold."""
     most = money.MINOR_UNITS_MAX
-    if abs(points) <= most and abs(balance + points) <= most and total + points <= most:
-        return None
-    return _limit(f"points, balance and total may reach {most} minor units at most.")
+    for figure in figures:
+        if not -most <= figure <= most:
+            return _limit(f"points, balance and total may reach {most} minor units at most.")
+    return None
 
 
 def day_sum(points: int) -> Rejection | None:

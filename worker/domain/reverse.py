@@ -103,7 +103,7 @@ def _check_taking(
     What the credit had paid off a deficit with may be owed again by anybody. That part is undone
     last: had the credit been smaller, it would have made a smaller lot first.
     """
-    if rejection := limits.books(-points, wallet.available, 0):
+    if rejection := limits.books(wallet.available - points):
         return rejection
     in_lots = sum(change.points for change in made)
     start, end = original.reversed, original.reversed + points
@@ -144,7 +144,7 @@ def _coming_back(case: Case, original: Original, points: int) -> _Back | Rejecti
         elif part:
             parts.append(LotChange(change.lot_id, part, change.expires_at, change.label))
     # The points were counted as earned before: the lifetime total stays.
-    rejection = limits.books(points - expired, case.wallet.balance, 0) or limits.exceeded(
+    rejection = limits.books(case.wallet.balance + points - expired) or limits.exceeded(
         case, points, points - expired
     )
     if rejection:
