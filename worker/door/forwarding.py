@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from schemas import names
 from schemas.topology import adjustments_exchange, bucket_key
 from worker.broker import Publication, passed_on
-from worker.envelope.reading import PRIORITY_MAX
+from worker.envelope.properties import PRIORITY_MAX
 
 if TYPE_CHECKING:
     from worker.broker import Delivery

@@ -16,7 +16,7 @@ from schemas.request import AdjustmentRequest, canonical
 from schemas.topology import bucket_key, bucket_of
 from worker.domain.member import Arrival
 from worker.domain.outcome import Rejection
-from worker.envelope import heeding
+from worker.envelope import heeding, properties
 from worker.envelope.replies import Address, address_of
 from worker.store.keys import RequestKey
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from worker.broker import Delivery
     from worker.store.early import EarlyRow
-
-PRIORITY_MAX: Final = 4
 
 # No ids are looked for in a body so many times as long as one may be, or longer than 16 MiB.
 _UNREAD_TIMES: Final = 16
@@ -237,18 +235,7 @@ class Reader:
             reading.fingerprint = _of_the_body(reading.delivery.body)
             return
         reading.fingerprint = _OF_THE_REQUEST + sha256(canonical(reading.request)).digest()
-        reading.refusal = self._refused_properties(reading.delivery)
-
-    def _refused_properties(self, delivery: Delivery) -> Rejection | None:
-        """Refuse what would let the broker drop the message, or let it overtake others."""
-        if delivery.expiration is None and (delivery.priority or 0) <= PRIORITY_MAX:
-            found_by_the_door = delivery.headers.get(names.REFUSED_PROPERTY_HEADER)
-            if found_by_the_door is None or delivery.user_id != self._user:
-                return None
-            field = str(found_by_the_door)
-        else:
-            field = "expiration" if delivery.expiration is not None else "priority"
-        return refused_property(field)
+        reading.refusal = properties.refused(reading.delivery, self._user)
 
 
 def early_arrival(row: EarlyRow) -> Arrival:
@@ -300,17 +287,3 @@ def _heed_the_door(reading: Reading) -> None:
 
 def _of_the_body(body: bytes) -> bytes:
     return _OF_THE_BODY + sha256(body).digest()
-
-
-def refused_property(field: str) -> Rejection:
-    """Return the rejection of a message for its AMQP property `expiration` or `priority`."""
-    rule = (
-        "must not be set: the broker could drop the request"
-        if field == "expiration"
-        else f"must be 0 to {PRIORITY_MAX}: a higher one could overtake"
-    )
-    return Rejection(
-        errors.INVALID_PAYLOAD,
-        f"AMQP property {field} {rule}.",
-        [{"field": field, "rule": rule, "got": "an AMQP property"}],
-    )

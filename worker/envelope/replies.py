@@ -96,7 +96,7 @@ def address_of(delivery: Delivery, user: str) -> Address:
 
 
 def reply(
-    outcome: bytes, address: Address, program: Program | None, keyring: Keyring = NO_KEYS
+    outcome: bytes, address: Address, program: Program | None, keyring: Keyring
 ) -> Publication:
     """Return the answer to a request: its stored outcome, in the words of whoever asked.
 

@@ -28,7 +28,7 @@ def test_the_answer_goes_to_the_reply_address_under_the_requests_correlation_id(
     delivery = delivered(
         request("r", 1), correlation_id="c", message_id="m", headers={"traceparent": "00-1"}
     )
-    reply = replies.reply(b"{}", address_of(delivery, "worker"), None)
+    reply = replies.reply(b"{}", address_of(delivery, "worker"), None, replies.NO_KEYS)
     assert (reply.exchange, reply.routing_key, reply.correlation_id) == ("", "answers", "c")
     assert (reply.mandatory, reply.must_be_taken) == (True, False)
     assert (reply.type, reply.headers) == ("adjustment.result.v1", {"traceparent": "00-1"})
@@ -47,7 +47,8 @@ def test_a_message_that_was_not_understood_is_answered_with_its_reason() -> None
 @pytest.mark.parametrize("traceparent", [None, 7, b"x"])
 def test_a_traceparent_that_is_no_text_is_left_out_of_a_reply(traceparent: object) -> None:
     delivery = delivered(request("r", 1), headers={"traceparent": traceparent})
-    assert replies.reply(b"{}", address_of(delivery, "worker"), None).headers is None
+    reply = replies.reply(b"{}", address_of(delivery, "worker"), None, replies.NO_KEYS)
+    assert reply.headers is None
 
 
 @given(wire_text(), wire_text(), wire_text(), st.none() | st.just(DIALECT))
