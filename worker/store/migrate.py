@@ -21,6 +21,8 @@ _LOCK_KEY = 7_064_117_205_417_000
 
 # A migration of large books may take long, and so may the wait for another process that migrates.
 _STATEMENT_SECONDS_MAX = 3_600
+# But whoever waits for a table makes all workers wait behind it: rather try again.
+_TABLE_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10s'"
 
 _BOOTSTRAP = """
 CREATE SCHEMA IF NOT EXISTS points;
@@ -67,13 +69,19 @@ async def migrate(database_url: str) -> list[str]:
     Safe to run at the same time from several places. Raises PassingFault where the database
     cannot be reached and EditedMigration where its history is not this version's.
     """
-    async with connected(database_url, statement_seconds_max=_STATEMENT_SECONDS_MAX) as connection:
+    async with connected(
+        database_url,
+        name="points-worker migrate",
+        statement_seconds_max=_STATEMENT_SECONDS_MAX,
+        lock_seconds_max=_STATEMENT_SECONDS_MAX,
+    ) as connection:
         # A session's lock and not a transaction's: each migration commits on its own.
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
         await connection.execute(_BOOTSTRAP)
         missing = _missing(await _applied(connection))
         for migration in missing:
             async with connection.transaction():
+                await connection.execute(_TABLE_LOCK_TIMEOUT)
                 await connection.execute(migration.sql)
                 await connection.execute(
                     "INSERT INTO points.migrations (number, name, sha256) VALUES ($1, $2, $3)",

@@ -22,6 +22,10 @@ Connection = asyncpg.Connection
 ROLE = "points_worker"
 _CONNECT_SECONDS_MAX = 10
 _STATEMENT_SECONDS_MAX = 30
+_LOCK_SECONDS_MAX = 10
+# A command computes next to nothing between two statements. One that is stopped there has let go
+# of its members before the batches that wait for them run into their own limit.
+_IDLE_TRANSACTION_SECONDS_MAX = 5
 _CLOSE_SECONDS_MAX = 5
 _JSONB_VERSION = b"\x01"
 
@@ -72,10 +76,15 @@ async def acquired(pool: Pool) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def connected(
-    database_url: str, *, statement_seconds_max: float = _STATEMENT_SECONDS_MAX
+    database_url: str,
+    *,
+    name: str = "points-worker command",
+    statement_seconds_max: float = _STATEMENT_SECONDS_MAX,
+    lock_seconds_max: float = _LOCK_SECONDS_MAX,
 ) -> AsyncIterator[Connection]:
     """Give a single connection, as the user of the URL, for what is asked once.
 
+    `name` is what the session is called in `pg_stat_activity.application_name`.
     Raises PassingFault for whatever fails in the block because the server is away or slow.
     """
     with translated():
@@ -83,7 +92,14 @@ async def connected(
             database_url,
             timeout=_CONNECT_SECONDS_MAX,
             target_session_attrs=SessionAttribute.read_write,
-            command_timeout=statement_seconds_max,
+            # The server knows better why something takes long, so it comes first.
+            command_timeout=statement_seconds_max + lock_seconds_max,
+            server_settings=_limits(
+                name,
+                statement_seconds=statement_seconds_max,
+                lock_seconds=lock_seconds_max,
+                idle_transaction_seconds=_IDLE_TRANSACTION_SECONDS_MAX,
+            ),
         )
         try:
             yield connection
@@ -103,19 +119,14 @@ async def check_role(database_url: str) -> None:
         await connection.execute(f"SET ROLE {ROLE}")
 
 
-def _server_settings(settings: Settings, name: str) -> dict[str, str]:
-    """Return the limits of a session, and what its plans may use.
-
-    A frozen client would hold its locks for ever without the time-outs. Every statement reads by
-    primary key from a list of keys, whose length and statistics the planner can only guess: it is
-    held to index look-ups, so that no growing table ever flips a plan to reading all of it. Nor is
-    a plan kept for later: one made while a table was tiny reads that table from end to end, and
-    would go on doing so when it has grown.
-    """
+def _limits(
+    name: str, *, statement_seconds: float, lock_seconds: float, idle_transaction_seconds: float
+) -> dict[str, str]:
+    """Return a session's name and limits; a client that stands still would hold locks for ever."""
     milliseconds = {
-        "statement_timeout": settings.statement_timeout_seconds,
-        "lock_timeout": settings.lock_timeout_seconds,
-        "idle_in_transaction_session_timeout": settings.idle_transaction_timeout_seconds,
+        "statement_timeout": statement_seconds,
+        "lock_timeout": lock_seconds,
+        "idle_in_transaction_session_timeout": idle_transaction_seconds,
     }
     return {
         "application_name": name,
@@ -123,6 +134,24 @@ def _server_settings(settings: Settings, name: str) -> dict[str, str]:
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",
+    }
+
+
+def _server_settings(settings: Settings, name: str) -> dict[str, str]:
+    """Return the limits of a worker's session, and what its plans may use.
+
+    Every statement reads by primary key from a list of keys, whose length and statistics the
+    planner can only guess: it is held to index look-ups, so that no growing table ever flips a plan
+    to reading all of it. Nor is a plan kept for later: one made while a table was tiny reads that
+    table from end to end, and would go on doing so when it has grown.
+    """
+    limits = _limits(
+        name,
+        statement_seconds=settings.statement_timeout_seconds,
+        lock_seconds=settings.lock_timeout_seconds,
+        idle_transaction_seconds=settings.idle_transaction_timeout_seconds,
+    )
+    return limits | {
         "plan_cache_mode": "force_custom_plan",
         "enable_seqscan": "off",
         "enable_hashjoin": "off",
