@@ -27,6 +27,7 @@ class Leadership:
         self._silence_seconds_max = silence_seconds_max
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
+        self._leads = False
 
     async def held(self) -> bool:
         """Return whether this worker leads, taking the lead where nobody has it.
@@ -35,28 +36,37 @@ class Leadership:
         """
         try:
             with translated():
-                if self._connection is not None:
+                if self._leads and self._connection is not None:
                     await self._connection.execute("SELECT 1")
-                    return True
-                connection = await self._stack.enter_async_context(connected(self._database_url))
-                if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):
-                    await self._limit_silence(connection)
-                    self._connection = connection
-                    return True
+                else:
+                    self._leads = await self._take()
+                return self._leads
         except PassingFault:
             await self.give_up()
             raise
-        await self.give_up()
-        return False
 
     async def give_up(self) -> None:
-        """Leave the lead to others, if this worker has it."""
-        stack, self._stack, self._connection = self._stack, AsyncExitStack(), None
+        """Leave the lead to others, if this worker has it, and close the connection."""
+        stack, self._stack = self._stack, AsyncExitStack()
+        self._connection, self._leads = None, False
         try:
             await stack.aclose()
         except PassingFault:
             # The connection was gone already, and the lock with it.
             return
+
+    async def _take(self) -> bool:
+        """Take the lead where nobody has it; the session stays open where somebody has."""
+        if self._connection is None or self._connection.is_closed():
+            await self.give_up()
+            self._connection = await self._stack.enter_async_context(
+                connected(self._database_url, name="points-worker leadership")
+            )
+        if not await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):
+            return False
+        # Only who leads stands in anybody's way by saying nothing.
+        await self._limit_silence(self._connection)
+        return True
 
     async def _limit_silence(self, connection: Connection) -> None:
         milliseconds = str(int(self._silence_seconds_max * 1000))
