@@ -7,7 +7,12 @@ from worker.broker.errors import TopologyDiffers
 from worker.broker.topology import Topology, declare, verify
 from worker.exits import EXIT_BAD_CONFIGURATION
 from worker.settings import PARTITIONS_DEFAULT, PREFETCH_DEFAULT, Settings, variable_of
-from worker.store.agreement import Agreement, read_agreement, record_agreement
+from worker.store.agreement import (
+    Agreement,
+    read_agreement,
+    record_agreement,
+    renew_agreement,
+)
 from worker.store.faults import RefusedFault
 from worker.store.migrate import EditedMigration, migrate, missing_migrations
 from worker.store.pool import check_role, connected
@@ -36,7 +41,7 @@ async def set_up(settings: Settings) -> tuple[list[str], Agreement]:
 async def declare_topology(settings: Settings) -> Agreement:
     """Declare the topology at the broker, and record it where it is declared the first time.
 
-    Raises as `set_up` does.
+    What is refused leaves no trace in the record. Raises as `set_up` does.
     """
     await check_migrated(settings)
     partitions = settings.partitions or PARTITIONS_DEFAULT
@@ -53,8 +58,8 @@ async def declare_topology(settings: Settings) -> Agreement:
         raise NotReady(str(error)) from error
     finally:
         await connection.shut()
-    # And again at the end: the door takes it as the sign that a missing binding is back.
-    return await record_agreement(database_url, settings.prefix, partitions, prefetch)
+    # Only now: the door takes it as the sign that a missing binding is back.
+    return await renew_agreement(database_url, agreement)
 
 
 async def check(settings: Settings) -> Agreement:

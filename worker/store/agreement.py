@@ -40,11 +40,21 @@ async def read_agreement(database: Pool | Connection) -> Agreement | None:
 async def record_agreement(
     database_url: str, prefix: str, partitions: int, prefetch: int
 ) -> Agreement:
-    """Record a first declaration, or that the one in force was declared again, and return it.
+    """Return what is agreed; where nothing was declared yet, that is what is given here.
 
-    The figures count at the first declaration only. Raises PassingFault.
+    Raises PassingFault.
     """
     async with connected(database_url) as connection:
-        row = await connection.fetchrow(statement("record_topology"), prefix, partitions, prefetch)
-        assert row is not None, "an upsert returns its row"
+        await connection.execute(statement("record_topology"), prefix, partitions, prefetch)
+        # By a statement of its own, which sees what somebody else may just have recorded.
+        agreement = await read_agreement(connection)
+        assert agreement is not None, "one was recorded"
+        return agreement
+
+
+async def renew_agreement(database_url: str, agreement: Agreement) -> Agreement:
+    """Record that all that was agreed is declared now, and return it. Raises PassingFault."""
+    async with connected(database_url) as connection:
+        row = await connection.fetchrow(statement("renew_topology"), agreement.generation)
+        assert row is not None, "it is recorded"
         return Agreement(*row)
