@@ -13,11 +13,12 @@ from uuid import uuid4
 import typer
 from typer.core import TyperCommand
 
-from schemas.identity import is_id
+from schemas.identity import ID_BYTES_MAX, PROGRAM_ID_RULE, is_id, is_program_id
 from schemas.names import RESULT_TYPE
 from schemas.numbers import parse
 from schemas.reading import Unreadable, read_json, write_json
 from schemas.request import AdjustmentRequest
+from schemas.text import text_rule
 from schemas.topology import bucket_key
 from worker.broker import client
 from worker.cli import showing
@@ -201,6 +202,7 @@ def adjust(
         raise typer.BadParameter("say by how many", param_hint="'POINTS'")
     if document.get("request_id") is None:
         document["request_id"] = str(uuid4())
+    _check_ids(document)
     try:
         body = write_json(document)
     except TypeError as error:
@@ -225,7 +227,7 @@ async def _ask(
         settings.prefix,
         bucket_key(member_id),
         body,
-        message_id=request_id if is_id(request_id) else None,
+        message_id=request_id,
         correlation_id=str(uuid4()),
     )
     again = (
@@ -252,6 +254,15 @@ async def _ask(
                 EXIT_TRY_AGAIN,
             ) from None
     return _show(reply, as_json=as_json)
+
+
+def _check_ids(document: dict[str, Any]) -> None:
+    """Refuse ids that are none: with them, a request would be a dead letter."""
+    if not is_id(document["request_id"]):
+        raise typer.BadParameter(f"it {text_rule(1, ID_BYTES_MAX)}", param_hint="'--request-id'")
+    program_id = document.get("program_id")
+    if program_id is not None and not is_program_id(program_id):
+        raise typer.BadParameter(f"it {PROGRAM_ID_RULE}", param_hint="'--program'")
 
 
 def _show(reply: Delivery, *, as_json: bool) -> int:

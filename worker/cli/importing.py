@@ -17,10 +17,10 @@ from schemas.topology import bucket_key
 from worker.broker import SessionLost, client
 from worker.broker.asking import ask_all
 from worker.cli import showing
-from worker.cli.command import Ended, Json, Program, broker, carry_out, spooled
+from worker.cli.command import Ended, Json, Program, broker, carry_out, end_of, spooled
 from worker.cli.rows import Fault, File, Format, Planned, digest_of
 from worker.cli.tally import DEAD_LETTER, SHOWN_MAX, Tally
-from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN, EXIT_UNREACHABLE, EXIT_USAGE
+from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN, EXIT_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,14 +140,15 @@ async def _import(
         try:
             await _send(settings, file, stamp, found.requests, tally, timeout_seconds)
         except asyncio.CancelledError:
-            showing.talk(_broken_off("Interrupted.", tally, found))
+            showing.talk(_broken_off("Interrupted", tally, found))
             raise
-        except (TimeoutError, SessionLost) as error:
-            is_late = isinstance(error, TimeoutError)
-            why = f"No outcome came for {timeout_seconds:g} s." if is_late else str(error)
-            raise Ended(
-                _broken_off(why, tally, found), EXIT_TRY_AGAIN if is_late else EXIT_UNREACHABLE
-            ) from None
+        except TimeoutError:
+            why = f"No outcome came for {timeout_seconds:g} s"
+            raise Ended(_broken_off(why, tally, found), EXIT_TRY_AGAIN) from None
+        except SessionLost as error:
+            ended = end_of(error)
+            assert ended is not None, "a lost session is no bug"
+            raise Ended(_broken_off(str(ended), tally, found), ended.exit_code) from None
     _show(tally, found, is_opening=is_opening, as_json=as_json)
     return EXIT_FAULT_FOUND if tally.errors else EXIT_OK
 
@@ -162,8 +163,8 @@ class _Found(NamedTuple):
 
 def _broken_off(why: str, tally: Tally, found: _Found) -> str:
     return (
-        f"{why} {tally.answered} of {found.requests} requests have their outcome. Import the same"
-        " file again: what is done is not done twice."
+        f"{why.rstrip('. ')}. {tally.answered} of {found.requests} requests have their outcome."
+        " Import the same file again: what is done is not done twice."
     )
 
 

@@ -248,6 +248,16 @@ async def test_an_import_without_answers_ends_with_75_and_goes_on_where_it_broke
     assert (await points("balance", "w-1", "--json")).json["wallets"][0]["balance"] == "6"
 
 
+async def test_an_import_under_a_prefix_that_is_not_there_says_how_to_mend_it(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("member_id,points\np-1,5\n")
+    done = await points("import", str(file), env={"POINTS_PREFIX": "elsewhere"})
+    assert (done.code, done.stdout) == (78, b"")
+    assert "whether POINTS_PREFIX is that of the workers" in done.stderr
+
+
 async def test_an_import_that_is_killed_and_repeated_counts_every_row_once(
     points: CommandLine, tmp_path: Path
 ) -> None:

@@ -160,6 +160,8 @@ def test_a_missing_setting_is_told_by_name_and_ends_the_commands_that_need_it_wi
         ["adjust", "alice", "5", "--timeout", "0"],
         ["adjust", "alice", "5", "--reason", "half a character \ud800"],
         ["adjust", "alice", "5", "--ordinal", "99999999999999999999"],
+        ["adjust", "alice", "5", "--program", "a b"],
+        ["adjust", "alice", "5", "--request-id", "x" * 129],
         ["adjust", "-f", "/nowhere/at/all"],
         ["outcome", "alice", "x" * 129],
         ["balance"],
@@ -225,8 +227,15 @@ def test_a_bucket_is_told_without_any_setting() -> None:
     assert "bucket.038" in invoke("bucket", "123456789").stdout
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"points": 5}', b'{"member_id": 7}'])
-def test_a_file_that_names_no_member_is_an_error_of_usage(body: bytes) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"[]", b"{}", b'{"points": 5}', b'{"member_id": 7}',
+        b'{"member_id": "a", "points": 5, "request_id": 7}',
+        b'{"member_id": "a", "points": 5, "program_id": []}',
+    ],
+)  # fmt: skip
+def test_a_file_with_ids_that_are_none_is_an_error_of_usage(body: bytes) -> None:
     assert invoke("adjust", "-f", "-", stdin=body).exit_code == EXIT_USAGE
 
 
