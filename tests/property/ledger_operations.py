@@ -150,7 +150,7 @@ class Work:
         points = held.points if self.asked is None else self.asked
         ledger_limits.limit(self, points)
         ledger_limits.spend(self, points)
-        if points > min(held.points, self.purse.balance):
+        if points > held.points or (points > self.purse.balance and not self.may_owe):
             raise Refused("insufficient_points")
         self.ledger.end_hold(self.document["hold"])
         self.remember(self.purse.take(points), is_credit=False)

@@ -37,9 +37,8 @@ def hold(case: Case) -> Rejection | None:
     if len(case.member.holds) >= OPEN_MAX:
         return Rejection(errors.LIMIT_EXCEEDED, f"A member may have {OPEN_MAX} open holds at most.")
     assert case.request.ttl_seconds is not None, "the schema has a default for it"
-    rejection = (
-        limits.books(wallet.held + points, wallet.available - points)
-        or limits.exceeded(case, points)
+    rejection = limits.books(wallet.held + points, wallet.available - points) or limits.exceeded(
+        case, points
     )
     if rejection:
         return rejection
@@ -62,7 +61,8 @@ def hold(case: Case) -> Rejection | None:
 def capture(case: Case) -> Rejection | None:
     """Take held points, all of them or a part, and release the rest.
 
-    Never takes more than the wallet holds: a hold is a promise of points that are there.
+    Held points may be gone by now, or never have been there: then it takes what there is at most,
+    or leaves a deficit where it may owe itself.
     """
     held = _hold_of(case)
     if isinstance(held, Rejection):
@@ -70,7 +70,7 @@ def capture(case: Case) -> Rejection | None:
     points = held.points if case.asked is None else case.asked
     if rejection := limits.exceeded(case, points) or caps.overspent(case, points):
         return rejection
-    most = min(held.points, case.wallet.balance)
+    most = held.points if case.may_owe else min(held.points, case.wallet.balance)
     if points > most:
         return limits.insufficient(case, points, most)
     _end(case.member, case.wallet, held)

@@ -56,6 +56,7 @@ class _Claims:
     def note(self, request: Request, currency: Currency, *, may_owe: bool) -> None:
         """Take note of what a request may do to its own wallet."""
         points = _asked(request, currency) or 0
+        self.is_unlimited |= may_owe
         if request.operation == names.SET_BALANCE:
             self.targets.append(points)
         elif request.operation != names.ADJUST:
@@ -64,7 +65,6 @@ class _Claims:
             self.credited += points
         else:
             self.taken.append(-points)
-        self.is_unlimited |= may_owe
 
     def cover(self, held: int) -> int:
         """Return how much the lots must hold that are read, where all of them hold `held`.
@@ -204,10 +204,11 @@ def _claims(
         if request.operation == names.CAPTURE and request.hold not in members[key].holds
     }
     for key, request, program in known:
+        may_owe = program.allow_negative or request.allow_negative
         currency = program.currency(request.currency)
         if currency is not None:
             claim = claims[WalletKey(*key, currency.code, request.category)]
-            claim.note(request, currency, may_owe=program.allow_negative or request.allow_negative)
+            claim.note(request, currency, may_owe=may_owe)
             if key in capturing and request.operation == names.HOLD:
                 claim.taken.append(_asked(request, currency) or 0)
         held = members[key].holds.get(request.hold) if request.hold is not None else None
@@ -217,6 +218,7 @@ def _claims(
             if request.operation == names.CAPTURE:
                 asked = _asked(request, currency)
                 claim.taken.append(held.points if asked is None else min(asked, held.points))
+                claim.is_unlimited |= may_owe
     return claims
 
 

@@ -51,6 +51,37 @@ async def test_a_hold_of_one_batch_is_captured_in_part_by_the_next_and_then_ende
     assert shape(never)[0] == "unknown_hold"
 
 
+@pytest.mark.parametrize("category", ["REGULAR", "PROMISED"])
+async def test_a_capture_that_may_owe_uses_up_what_there_is_and_leaves_a_deficit(
+    timed: Desk, clock: Clock, owner: asyncpg.Connection, category: str
+) -> None:
+    day = {"expiration_type": "CUSTOM_DATE", "expiration_date": clock.time.date().isoformat()}
+    of = {"category": category}
+    credits = request("b", 12, **of), request("c", 8, **of), request("e", 80, **of, **day)
+    await timed.apply(*credits)
+    await timed.apply(asked("h", "HOLD", 50, **of))
+    clock.time += DAY
+    expired, short = told(await timed.apply(asked("k", "CAPTURE", hold="h")))
+    assert (shape(expired)[1:3], shape(short)[0]) == (("-80", "20"), "insufficient_points")
+    (captured,) = await timed.outcomes(asked("l", "CAPTURE", hold="h", allow_negative=True))
+    assert shape(captured) == ("APPLIED", "-50", "-30", "-30")
+    assert await owner.fetchval("SELECT deficit FROM points.wallets") == 30
+    (undone,) = await timed.outcomes(asked("u", "REVERSE", reverses="l"))
+    assert shape(undone) == ("APPLIED", "50", "20", "20")
+
+
+async def test_what_is_held_and_captured_by_one_batch_may_be_owed_as_well(
+    timed: Desk, owner: asyncpg.Connection
+) -> None:
+    await timed.apply(request("b", 12), request("c", 8))
+    owing = {"allow_negative": True}
+    _, captured = await timed.outcomes(
+        asked("h", "HOLD", 50, **owing), asked("k", "CAPTURE", hold="h", **owing)
+    )
+    assert shape(captured) == ("APPLIED", "-50", "-30", "-30")
+    assert await owner.fetchval("SELECT deficit FROM points.wallets") == 30
+
+
 async def test_a_hold_lapses_with_the_next_request_of_its_wallet_and_is_told_under_its_own_id(
     timed: Desk, clock: Clock, owner: asyncpg.Connection
 ) -> None:

@@ -119,10 +119,53 @@ def test_held_points_expire_and_what_is_left_of_them_can_still_be_captured() -> 
     assert (expired.points, expired.balance, expired.available) == (-80, 20, -30)
     assert own.rejection is not None
     assert own.rejection.key == "insufficient_points"
-    more = {"operation": "CAPTURE", "hold": "r3", "allow_negative": True}
-    assert desk.refusal(21, **more) == "insufficient_points"
+    assert desk.refusal(21, operation="CAPTURE", hold="r3") == "insufficient_points"
     outcome = desk.ask(20, operation="CAPTURE", hold="r3")
     assert (outcome.points, outcome.balance, outcome.available) == (-20, 0, 0)
+
+
+@pytest.mark.parametrize("who", ["request", "programme"])
+def test_a_capture_that_may_owe_takes_what_was_held_also_where_the_points_have_expired(
+    who: str,
+) -> None:
+    desk = Desk(programme(allow_negative=who == "programme"))
+    desk.adjust(20)
+    desk.adjust(80, **custom("2026-01-15"))
+    desk.ask(50, operation="HOLD")
+    desk.now += 12 * HOURS
+    owing = {"operation": "CAPTURE", "hold": "r3", "allow_negative": who == "request"}
+    assert desk.refusal(51, **owing) == "insufficient_points"
+    outcome = desk.ask(**owing)
+    assert (outcome.points, outcome.balance, outcome.available) == (-50, -30, -30)
+    assert [(lot.lot_id, lot.points) for lot in outcome.lots] == [(1, -20)]
+    assert (desk.wallet.deficit, desk.open_lots, desk.wallet.held) == (30, [], 0)
+
+
+def test_a_hold_of_points_that_a_member_may_owe_can_be_captured() -> None:
+    desk = Desk(programme(allow_negative=True))
+    desk.adjust(10)
+    desk.ask(30, operation="HOLD")
+    outcome = desk.ask(operation="CAPTURE", hold="r2")
+    assert (outcome.points, outcome.balance, outcome.available) == (-30, -20, -20)
+    undone = desk.ask(operation="REVERSE", reverses="r3")
+    assert (undone.points, undone.balance, desk.open_lots) == (30, 10, [(1, 10)])
+
+
+def test_a_hold_does_not_let_a_capture_owe_that_may_not_owe_itself() -> None:
+    desk = Desk()
+    desk.adjust(10)
+    assert desk.refusal(30, operation="HOLD", allow_negative=True) is None
+    assert desk.refusal(operation="CAPTURE", hold="r2") == "insufficient_points"
+    assert desk.refusal(operation="CAPTURE", hold="r2", allow_negative=True) is None
+
+
+def test_whoever_captures_more_than_is_left_needs_the_right_to_allow_a_negative_balance() -> None:
+    desk = Desk(programme(publishers=[{"user_id": "till", "may": ["adjust", "hold"]}]))
+    desk.publisher = "till"
+    desk.adjust(10)
+    desk.ask(10, operation="HOLD")
+    owing = {"operation": "CAPTURE", "hold": "r2", "allow_negative": True}
+    assert desk.refusal(**owing) == "not_permitted"
 
 
 def test_a_release_lets_all_held_points_go() -> None:
