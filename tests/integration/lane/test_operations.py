@@ -57,8 +57,8 @@ async def test_a_capture_that_may_owe_uses_up_what_there_is_and_leaves_a_deficit
 ) -> None:
     day = {"expiration_type": "CUSTOM_DATE", "expiration_date": clock.time.date().isoformat()}
     of = {"category": category}
-    credits = request("b", 12, **of), request("c", 8, **of), request("e", 80, **of, **day)
-    await timed.apply(*credits)
+    lots = request("b", 12, **of), request("c", 8, **of), request("e", 80, **of, **day)
+    await timed.apply(*lots)
     await timed.apply(asked("h", "HOLD", 50, **of))
     clock.time += DAY
     expired, short = told(await timed.apply(asked("k", "CAPTURE", hold="h")))
