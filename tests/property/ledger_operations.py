@@ -56,6 +56,8 @@ class Work:
 
     def done(self, *, something_was_due: bool) -> Done:
         """Carry the request out."""
+        if self.ask.operation == "SET_BALANCE":
+            self.check_direction()
         if self.document.get("expected_version", self.purse.version) != self.purse.version:
             raise Refused("version_mismatch")
         if self.ask.operation == "EXPIRE":
@@ -93,16 +95,21 @@ class Work:
         """Change the wallet to an amount."""
         assert self.asked is not None
         change = self.asked - self.purse.balance
-        direction = "credit" if change > 0 else "debit" if change < 0 else None
-        reason = self.document.get("reason_code")
-        if ledger_faults.catalogue_faults(self.ledger.program, reason, direction):
-            raise Refused("invalid_reason_code")
         if change == 0:
             self.label(is_debit=False)
             return Done(None, status="NO_CHANGE")
         if self.asked < 0 < change and not self.may_owe:
             raise Refused("insufficient_points")
         return self.change(change)
+
+    def check_direction(self) -> None:
+        """Refuse a reason code that is not for the direction in which a balance is to be set."""
+        assert self.asked is not None
+        change = self.asked - self.purse.balance
+        direction = "credit" if change > 0 else "debit" if change < 0 else None
+        reason = self.document.get("reason_code")
+        if ledger_faults.catalogue_faults(self.ledger.program, reason, direction):
+            raise Refused("invalid_reason_code")
 
     def change(self, points: int) -> Done:
         """Change the wallet by so many points, as caps, limits, awards and permissions have it."""

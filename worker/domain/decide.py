@@ -179,7 +179,11 @@ class _Sitting:
 
     def _operate(self, case: Case) -> Outcome:
         """Carry out the case's operation; return its outcome, numbered, or its rejection."""
-        rejection = _wrong_version(case) or _OPERATIONS[case.request.operation](case)
+        rejection = (
+            set_balance.wrong_way(case)
+            or _wrong_version(case)
+            or _OPERATIONS[case.request.operation](case)
+        )
         if rejection is not None:
             return self._store(_rejected(case.arrival, rejection, self.now))
         outcome = case.outcome

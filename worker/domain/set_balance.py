@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from worker.domain.case import Case
 
 
+def wrong_way(case: Case) -> Rejection | None:
+    """Refuse a `SET_BALANCE` whose reason code is not for its direction.
+
+    That is seen only with the wallet, yet it is a fault of the request that comes before those of
+    the wallet's version and its points.
+    """
+    if case.request.operation != names.SET_BALANCE or case.asked is None:
+        return None
+    return checks.reason_sign(case.program, case.request, case.asked - case.wallet.balance)
+
+
 def set_balance(case: Case) -> Rejection | None:
     """Change the wallet by what its balance lacks of the request's points, if it lacks any."""
     target = case.asked
     assert target is not None, "the schema requires points for SET_BALANCE"
     points = target - case.wallet.balance
-    if rejection := checks.reason_sign(case.program, case.request, points):
-        return rejection
     if not points:
         label = adjust.label_of(case, points)
         if isinstance(label, Rejection):

@@ -147,6 +147,8 @@ class TestReasons:
         desk.adjust(50)
         gift = {"operation": "SET_BALANCE", "reason_code": "GIFT"}
         assert desk.refusal(49, **gift) == "invalid_reason_code"
+        assert desk.refusal(49, expected_version=9, **gift) == "invalid_reason_code"
+        assert desk.refusal(51, expected_version=9, **gift) == "version_mismatch"
         assert desk.refusal(51, **gift) is None
         assert desk.ask(51, **gift).status == "NO_CHANGE"
 
