@@ -8,9 +8,10 @@ itself. An `EXPIRE` too many is harmless, and one that is lost is asked for agai
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -18,10 +19,10 @@ import structlog
 
 from schemas import names
 from schemas.reading import write_json
-from schemas.topology import bucket_key
+from schemas.topology import BUCKETS, bucket_key, bucket_of
 from worker.broker import client
 from worker.store.faults import PassingFault
-from worker.store.sweep import due
+from worker.store.sweep import due, due_age_seconds, still_due
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -40,7 +41,7 @@ _ASK_AGAIN_SECONDS: Final = 60.0
 """After this, a member whose lane has not come to it yet is asked for again."""
 
 _UNDONE_TIMES: Final = 20
-"""So many times what one look asks for may be asked for and not done yet."""
+"""So many times what one look asks for may be asked for and not done yet, over all buckets."""
 
 
 class Sweeper:
@@ -48,8 +49,8 @@ class Sweeper:
 
     `pause` waits, and raises where the session ends or the worker stops meanwhile; `user` is the
     worker's own user at the broker. `members_max` bounds for how many one look asks, and 20 times
-    that, how many are remembered whose lanes have not come to them yet: past these, those of
-    other lanes are still found.
+    that, in equal shares for the buckets, how many are asked for and not done yet. Each look goes
+    on behind the last one's members, so that those of a lane that stands still hide nobody.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Sweeper:
         self._user = user
         self._every_seconds = every_seconds
         self._members_max = members_max
+        self._bucket_max = math.ceil(_UNDONE_TIMES * members_max / BUCKETS)
         self._asked_at: dict[Due, float] = {}
+        self._left_off: Due | None = None
 
     async def run(self) -> None:
         """Work until the worker stops. Raises SessionLost when the session ends before."""
@@ -96,23 +99,37 @@ class Sweeper:
 
     async def _sweep(self) -> bool:
         """Look once; return whether there may be more than were found due."""
-        found: list[Due] = []
-        limit = min(len(self._asked_at) + self._members_max, _UNDONE_TIMES * self._members_max)
-        if await self._leadership.held():
-            found = await due(self._pool, None, limit)
-        age_seconds = (datetime.now(UTC) - found[0].due_at).total_seconds() if found else 0
-        self._metrics.due_age.set(max(age_seconds, 0))
-        asked = self._not_asked_lately(found)[: self._members_max]
+        if not await self._leadership.held():
+            self._metrics.due_age.set(0)
+            self._asked_at, self._left_off = {}, None
+            return False
+        self._metrics.due_age.set(await due_age_seconds(self._pool))
+        await self._forget()
+        found = await due(self._pool, self._left_off, self._members_max)
+        is_full = len(found) == self._members_max
+        self._left_off = found[-1] if is_full else None
+        asked = self._to_ask_for(found)
         if asked:
             await self._ask(asked)
-        return len(found) == limit
+        return is_full and len(self._asked_at) < BUCKETS * self._bucket_max
 
-    def _not_asked_lately(self, found: Sequence[Due]) -> list[Due]:
-        """Return the members to ask for; what is done, and so not found any more, is forgotten."""
+    async def _forget(self) -> None:
+        """Forget for whom was asked long ago, and of whom what was due is done."""
         long_ago = time.monotonic() - _ASK_AGAIN_SECONDS
-        known = ((one, self._asked_at.get(one)) for one in found)
-        self._asked_at = {one: at for one, at in known if at is not None and at > long_ago}
-        return [one for one in found if one not in self._asked_at]
+        lately = [one for one, at in self._asked_at.items() if at > long_ago]
+        undone = await still_due(self._pool, lately) if lately else set()
+        self._asked_at = {one: self._asked_at[one] for one in lately if one in undone}
+
+    def _to_ask_for(self, found: Sequence[Due]) -> list[Due]:
+        """Return who was not asked for lately, and has a bucket in which few others wait."""
+        undone = Counter(bucket_of(one.member.member_id) for one in self._asked_at)
+        wanted = []
+        for one in found:
+            bucket = bucket_of(one.member.member_id)
+            if one not in self._asked_at and undone[bucket] < self._bucket_max:
+                undone[bucket] += 1
+                wanted.append(one)
+        return wanted
 
     async def _ask(self, members: Sequence[Due]) -> None:
         report = await self._publisher.publish([self._request(one.member) for one in members])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from schemas.topology import partition_queue
+from schemas.topology import BUCKETS, bucket_of, partition_queue
 from tests.crew import Crew, data_of
 from tests.inside import request
 from tests.waiting import until
@@ -201,20 +202,45 @@ async def test_members_of_a_lane_that_stands_still_keep_no_look_from_those_of_ot
     assert await looks.look(1) == MEMBERS_MAX
     assert await looks.look(1) == MEMBERS_MAX + 3
     assert await looks.look(3) == MEMBERS_MAX + 3
-    # What is done and falls due anew is asked for at once.
+    # What is done and falls due anew is asked for as soon as a look comes to it.
     await owner.execute("UPDATE points.members SET due_at = now() WHERE member_id = 'm1'")
-    assert await looks.look(1) == MEMBERS_MAX + 4
+    assert await looks.look(2) == MEMBERS_MAX + 4
+
+
+async def test_however_many_members_of_one_bucket_wait_longer_those_of_others_are_found(
+    looks: Looks, owner: asyncpg.Connection
+) -> None:
+    """Also where all of them fell due at the same instant."""
+    names = (f"n{number}" for number in count())
+    crowd = list(islice((name for name in names if bucket_of(name) == 7), MEMBERS_MAX * 22))
+    other = next(name for name in names if bucket_of(name) != 7)
+    await owner.execute(
+        "INSERT INTO points.members (program_id, member_id, due_at)"
+        " SELECT 'default', unnest($1::text[]), '2020-01-01'",
+        crowd,
+    )
+    assert await looks.look(3) == 1
+    await owner.execute("INSERT INTO points.members VALUES ('default', $1)", other)
+    await owner.execute(
+        "UPDATE points.members SET due_at = '2021-01-01' WHERE member_id = $1", other
+    )
+    assert await looks.look(20) == 2
+    # From the longest due on again, of whom one is done: so there is room for the next.
+    await owner.execute("UPDATE points.members SET due_at = NULL WHERE member_id = $1", min(crowd))
+    assert await looks.look(1) == 3
 
 
 async def test_of_many_due_members_only_so_many_wait_in_the_lanes(
     looks: Looks, owner: asyncpg.Connection
 ) -> None:
-    undone_max = MEMBERS_MAX * 20
-    await make_due(owner, undone_max + 3)
-    assert await looks.look(23) == undone_max
-    assert looks.pauses == [0.5] * 23
+    looks.sweeper._members_max = 500
+    await make_due(owner, 5_000)
+    # One of each bucket, since in all that is 20 times what this sweeper was to ask for at once.
+    assert await looks.look(10) == BUCKETS
+    assert await looks.look(2) == BUCKETS
+    assert looks.pauses[-2:] == [1, 1]
     await owner.execute("UPDATE points.members SET due_at = NULL WHERE member_id = 'm1'")
-    assert await looks.look(1) == undone_max + 1
+    assert await looks.look(10) == BUCKETS + 1
 
 
 async def test_where_there_may_be_more_the_next_look_comes_soon(

@@ -12,7 +12,7 @@ from tests.everything import apply_strict_program, enrol, strict
 from tests.inside import Desk, request, waiting
 from worker.domain.wallet import Day
 from worker.store.keys import MemberKey, OperatorKey, WalletKey
-from worker.store.sweep import Due, due
+from worker.store.sweep import Due, due, due_age_seconds, still_due
 from worker.store.transaction import Books
 
 if TYPE_CHECKING:
@@ -157,16 +157,40 @@ async def test_caps_count_the_same_day_in_one_batch_after_the_other(
 async def test_the_longest_due_members_are_found_first_and_only_so_many(
     pool: Pool, owner: asyncpg.Connection
 ) -> None:
-    hours = {"later": 1, "now": 0, "long": -5, "longest": -9}
-    times = {name: NOW + timedelta(hours=n) for name, n in hours.items()}
+    now = datetime.now(UTC)
+    hours = {"later": 1, "long": -5, "longest": -9, "long-too": -5}
+    times = {name: now + timedelta(hours=n) for name, n in hours.items()}
     await owner.executemany(
         "INSERT INTO points.members (program_id, member_id, due_at) VALUES ('default', $1, $2)",
         [*times.items(), ("never", None)],
     )
-    found = [Due(MemberKey("default", name), times[name]) for name in ("longest", "long", "now")]
-    assert await due(pool, NOW, 10) == found
-    assert await due(pool, NOW, 2) == found[:2]
+    found = [
+        Due(MemberKey("default", name), times[name]) for name in ("longest", "long", "long-too")
+    ]
+    assert await due(pool, None, 10) == found
+    assert await due(pool, None, 2) == found[:2]
+    # Those behind another one, also where both are due since the same time.
+    assert await due(pool, found[1], 10) == found[2:]
+    assert await due(pool, found[2], 10) == []
+    assert 9 * 3600 <= await due_age_seconds(pool) < 9 * 3600 + 60
+
+
+async def test_where_nobody_is_due_nobody_has_waited(pool: Pool) -> None:
     assert await due(pool, None, 10) == []
+    assert await due_age_seconds(pool) == 0
+
+
+async def test_whoever_is_done_or_due_anew_is_no_longer_due_as_they_were(
+    pool: Pool, owner: asyncpg.Connection
+) -> None:
+    await owner.execute(
+        "INSERT INTO points.members (program_id, member_id, due_at)"
+        " SELECT 'default', name, '2020-01-01' FROM unnest('{as-was,done,anew}'::text[]) AS name"
+    )
+    found = await due(pool, None, 10)
+    await owner.execute("UPDATE points.members SET due_at = NULL WHERE member_id = 'done'")
+    await owner.execute("UPDATE points.members SET due_at = '2021-01-01' WHERE member_id = 'anew'")
+    assert await still_due(pool, found) == {one for one in found if one.member[1] == "as-was"}
 
 
 async def test_a_credit_that_expires_makes_its_member_due_until_that_was_carried_out(
@@ -180,11 +204,10 @@ async def test_a_credit_that_expires_makes_its_member_due_until_that_was_carried
         request("d", 5, **custom, expiration_date="2030-05-18"),
     )
     first, second = datetime(2030, 5, 19, tzinfo=UTC), datetime(2030, 5, 21, tzinfo=UTC)
-    member = MemberKey("default", "m")
-    for moment, next_one in ((first, [Due(member, second)]), (second, [])):
-        assert await due(pool, moment - timedelta(seconds=1), 10) == []
-        assert await due(pool, moment, 10) == [Due(member, moment)]
+    due_at = "SELECT due_at FROM points.members"
+    for moment, next_one in ((first, second), (second, None)):
+        assert await owner.fetchval(due_at) == moment
         at = moment
         await desk.apply({"request_id": f"{moment}", "member_id": "m", "operation": "EXPIRE"})
-        assert await due(pool, second, 10) == next_one
+        assert await owner.fetchval(due_at) == next_one
     assert await owner.fetchval("SELECT balance FROM points.wallets") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ import pytest
 from tests.everything import apply_strict_program, batches, enrol
 from tests.inside import TABLES_OF_MEMBERS, Desk, request, settings_of
 from worker.store import originals, reading, sweep, transaction, whole, writing
+from worker.store.keys import MemberKey
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
@@ -55,7 +57,11 @@ async def statements_of_everything(pool: Pool, owner: asyncpg.Connection) -> lis
     sent = await listen(pool)
     for batch in batches(members):
         await Desk(pool).apply(*batch)
+    last = sweep.Due(MemberKey("default", "many-50"), datetime.now(UTC))
     await sweep.due(pool, None, 500)
+    await sweep.due(pool, last, 500)
+    await sweep.still_due(pool, [last])
+    await sweep.due_age_seconds(pool)
     return list({statement.sql: statement for statement in sent}.values())
 
 
