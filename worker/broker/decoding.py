@@ -13,7 +13,7 @@ from decimal import Decimal
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from schemas.names import DELIVERY_COUNT_HEADER
+from schemas.names import DELIVERY_COUNT_HEADER, WORKERS_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,10 @@ _NUMBERS: Final[dict[int, tuple[int, Callable[..., tuple[object, ...]]]]] = {
         "d": ">d",
     }.items()
 }
+
+# The broker's count, and what the worker says of what it passes on: without it, that would be
+# trusted as the worker's own. In others' messages nobody believes it, and it is not passed on.
+_ALWAYS_KEPT: Final = frozenset({DELIVERY_COUNT_HEADER, *WORKERS_HEADERS})
 
 # The tag, and whether the message was delivered before.
 _TAG_AND_FLAG: Final = 9
@@ -74,7 +78,8 @@ def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the
     """Set the delivery's properties from the content header at `at`; return the body's size.
 
     A header that finds no room within `headers_bytes_max` beside those before it is left out, so
-    that what is passed on has room for headers of ours; the broker's delivery count always stays.
+    that what is passed on has room for headers of ours; those, and the broker's delivery count,
+    always stay.
     """
     size, flags = _HEADER(data, at + 4)
     at += 14
@@ -132,7 +137,7 @@ def _read_headers(
             if at - start <= bytes_left:
                 bytes_left -= at - start
                 headers[key] = value
-            elif key == DELIVERY_COUNT_HEADER:
+            elif key in _ALWAYS_KEPT:
                 headers[key] = value
     except (IndexError, ValueError, OverflowError, struct.error):
         # The broker lets through what no client can represent; the message must not stop a lane.
