@@ -102,7 +102,8 @@ class Member:
     `sequence` counts the stored outcomes, and `last_recorded_at` is the latest of their times.
     `due_at` is a time before which nothing falls due. `is_whole` says that all wallets with all
     lots, all holds, and the awards and originals that the batch names are here; else only what
-    the batch's requests may touch.
+    the batch's requests may touch. `has_next` says that all wallets are here, each with its due
+    lots and the next one, and all holds.
 
     `is_known_elsewhere` says that another programme has enrolled this member. `operators` are the
     days of the batch's operators, by (operator, currency, day); they are shared between members.
@@ -116,6 +117,7 @@ class Member:
     is_enrolled: bool = False
     is_known_elsewhere: bool = False
     is_whole: bool = False
+    has_next: bool = False
     due_at: datetime | None = None
     has_streams: bool = False
     wallets: dict[tuple[str, str], Wallet] = field(default_factory=dict)
@@ -148,6 +150,11 @@ class Member:
         self.last_recorded_at = now
         return self.sequence
 
+    @property
+    def knows_next(self) -> bool:
+        """Whether all is here that tells when something falls due next."""
+        return self.is_whole or self.has_next
+
     def falls_due(self, moment: datetime | None) -> None:
         """Take note that something of this member falls due at a moment; None is never."""
         if moment is not None and (self.due_at is None or moment < self.due_at):
@@ -175,8 +182,8 @@ class Member:
         )
 
     def settle_due_at(self) -> None:
-        """Work out when the next thing falls due; possible only for a member read whole."""
-        assert self.is_whole, "only a member read whole knows what falls due"
+        """Work out when the next thing falls due; possible only where `knows_next`."""
+        assert self.knows_next, "what falls due next is not here"
         self.due_at = min(self._due_times(), default=None)
 
     def _due_times(self) -> Iterator[datetime]:

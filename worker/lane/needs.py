@@ -1,7 +1,8 @@
 """What a batch has to read before its requests can be decided, and no more.
 
-Nearly all requests are bounded: of members of whom nothing is due, they need their wallets, and
-of the lots as many as they may take, however many there are. Those about holds need these, too.
+Nearly all requests are bounded: they need their wallets, and of the lots as many as they may take,
+however many there are. Those about holds need these, too. Where something is due, all wallets and
+holds are needed, what is due of the lots, and the next one, which says when something is due again.
 Whatever else is asked needs its member whole.
 """
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _ABOUT_HOLDS: Final = (names.HOLD, names.CAPTURE, names.RELEASE)
 
-_BOUNDED: Final = (names.ADJUST, names.SET_BALANCE, *_ABOUT_HOLDS)
+_BOUNDED: Final = (names.ADJUST, names.SET_BALANCE, names.EXPIRE, *_ABOUT_HOLDS)
 """The operations that take no lots but the next of a wallet, where they are not aimed at others."""
 
 _IN_ANOTHERS_WALLET: Final = (names.REVERSE, names.CAPTURE)
@@ -103,8 +104,10 @@ async def read(
         for key, arrival in asked
         if arrival.request is not None and _is_special(arrival.request)
     ]
-    whole = {key for key, arrival in asked if _is_due(members[key], times[key])}
-    whole.update(key for key, request in special if not _is_bounded(request))
+    whole = {key for key, request in special if not _is_bounded(request)}
+    due = {key for key, _ in asked if _is_due(members[key], times[key])}
+    due.update(key for key, request in special if request.operation == names.EXPIRE)
+    due -= whole
     if closed := {key for key, program in programs.items() if program.enrolment_required}:
         strangers = {
             key: members[key]
@@ -112,15 +115,15 @@ async def read(
             if key.program_id in closed and not members[key].is_enrolled
         }
         await transaction.known_elsewhere(list(strangers.values()))
-    if special or whole:
-        await _read_special(transaction, special, whole, members)
+    if special or due:
+        await _read_special(transaction, special, whole, due, members)
     known = [
         (key, arrival.request, program)
         for key, arrival in asked
         if arrival.request is not None and (program := programs.get(key.program_id)) is not None
     ]
     bounded = [one for one in known if one[0] not in whole]
-    await _read_bounded(transaction, bounded, members, times)
+    await _read_bounded(transaction, bounded, due, members, times)
     capped = {key for key, program in programs.items() if _has_caps(program)}
     with_caps = [one for one in known if one[0].program_id in capped]
     await _read_days(transaction, with_caps, members, times)
@@ -158,9 +161,10 @@ async def _read_special(
     transaction: Transaction,
     special: Collection[tuple[MemberKey, Request]],
     whole: Collection[MemberKey],
+    due: Collection[MemberKey],
     members: Mapping[MemberKey, Member],
 ) -> None:
-    """Read the holds of all whom these requests need them of, what they name, and some whole."""
+    """Read the holds of all whom they are needed of, what is named, some wallets, some whole."""
     with_holds = {key for key, request in special if request.operation in _ABOUT_HOLDS}
     ids = {
         RequestKey(*key, name)
@@ -168,27 +172,38 @@ async def _read_special(
         for name in (request.reverses, request.hold)
         if name is not None
     }
-    await transaction.read_named(with_holds.union(whole), ids, members)
+    await transaction.read_named(with_holds.union(whole, due), ids, members)
     awards = {(key, request.award_id) for key, request in special if request.award_id is not None}
     await transaction.read_whole(whole, awards, members)
+    await transaction.read_all_wallets(due, members)
 
 
 async def _read_bounded(
     transaction: Transaction,
     known: Collection[_Known],
+    due: Collection[MemberKey],
     members: Mapping[MemberKey, Member],
     times: Mapping[MemberKey, datetime],
 ) -> None:
-    """Read the wallets of bounded requests, and as many of their lots as these may take."""
+    """Read the wallets of bounded requests, and as many of their lots as these may take.
+
+    Of all wallets of members of whom something is due, which must be there: one point more, so
+    that what stays behind is told by the first lot that is not used up.
+    """
     claims = _claims(known, members)
+    for key in due:
+        for currency, category in members[key].wallets:
+            claims.setdefault(WalletKey(*key, currency, category), _Claims())
     if not claims:
         return
-    await transaction.read_wallets(claims, members)
+    if unread := [place for place in claims if place.member not in due] if due else claims:
+        await transaction.read_wallets(unread, members)
     cover = {}
     for place, claim in claims.items():
-        found = members[place.member].wallets.get((place.currency, place.category))
+        key = place.member
+        found = members[key].wallets.get((place.currency, place.category))
         if found is not None:
-            cover[place] = claim.cover(found.balance + found.deficit)
+            cover[place] = claim.cover(found.balance + found.deficit) + (key in due)
     await transaction.read_lots(cover, members, times)
 
 

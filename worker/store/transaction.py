@@ -144,6 +144,20 @@ class Transaction:
         rows = await self._connection.fetch(statement("read_wallets"), *columns(keys, 4))
         reading.place_wallets(rows, members)
 
+    async def read_all_wallets(
+        self, keys: Collection[MemberKey], members: Mapping[MemberKey, Member]
+    ) -> None:
+        """Put all their wallets into members of whom something may be due, without their lots.
+
+        `read_named` was called for them, and `read_lots` is to be, with what leaves a lot of each
+        wallet: that tells what falls due next.
+        """
+        if keys:
+            rows = await self._connection.fetch(statement("whole_wallets"), *columns(keys, 2))
+            reading.place_wallets(rows, members)
+            for key in keys:
+                members[key].has_next = True
+
     async def read_lots(
         self,
         cover: Mapping[WalletKey, int],

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.inside import Desk, faults_in, request
+from tests.inside import Clock, Desk, faults_in, request
 from worker.lane import needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import asyncpg
 
     from worker.store.pool import Pool
 
 START = datetime(2030, 1, 31, 9, tzinfo=UTC)
 CATEGORIES = ("REGULAR", "REGULAR", "PROMISED")
 TABLES = {
+    "members": "sequence, due_at",
     "wallets": "currency, category, balance, deficit, total, version, held",
     "lots": "currency, category, expires_at, lot_id, remaining",
     "holds": "hold_id, currency, category, points, lapses_at",
@@ -40,7 +43,7 @@ class History:
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         yield [self._named(self._credit(3)) for _ in range(60)]
         for _ in range(BATCHES):
-            self.now += timedelta(minutes=self._random.choice((0, 0, 10, 200)))
+            self.now += timedelta(minutes=self._random.choice((0, 0, 0, 10, 200, 3000)))
             yield [self._named(self._some()) for _ in range(self._random.choice((1, 2, 5, 12)))]
 
     def _named(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +61,7 @@ class History:
         pick = self._random
         expiry: dict[str, Any] = {}
         if pick.random() < 0.7:
-            day = f"2031-{pick.randint(1, 12):02}-01"
+            day = f"{pick.choice(('2031-01', '2030-04', '2030-03'))}-{pick.randint(1, 28):02}"
             expiry = {"expiration_type": "CUSTOM_DATE", "expiration_date": day}
         return {"points": pick.randint(1, most), "category": pick.choice(CATEGORIES), **expiry}
 
@@ -78,6 +81,7 @@ class History:
                 {"operation": "CAPTURE", **hold},
                 {"operation": "CAPTURE", **hold, **points},
                 {"operation": "RELEASE", **hold},
+                {"operation": "EXPIRE"},
             ]
         )
 
@@ -129,3 +133,19 @@ async def test_who_ends_a_hold_that_its_batch_has_ended_is_shown_the_wallet_that
     assert (ended["category"], ended["balance"]) == ("PROMISED", "10")
     assert refused["error"]["key"] == "hold_ended"
     assert (refused["category"], refused["balance"]) == ("REGULAR", "7")
+
+
+async def test_a_debit_that_uses_up_all_lots_it_needs_knows_when_the_next_one_expires(
+    pool: Pool, owner: asyncpg.Connection
+) -> None:
+    clock = Clock(START)
+    desk = Desk(pool, clock)
+    for month in ("02", "03"):
+        expiry = {"expiration_type": "CUSTOM_DATE", "expiration_date": f"2031-{month}-28"}
+        await desk.apply(request(month, 5, **expiry))
+    await desk.apply(request("h", 1, operation="HOLD", ttl_seconds=60))
+    clock.time += timedelta(hours=1)
+    await desk.apply(request("d", -5))
+    assert await owner.fetchval("SELECT due_at FROM points.members") == datetime(
+        2031, 3, 29, tzinfo=UTC
+    )

@@ -59,7 +59,8 @@ class Measured:
         return await self._blocks(tables) - before
 
     async def _blocks(self, tables: str) -> int:
-        await self._pool.execute("SELECT pg_stat_force_next_flush()")
+        for session in (self._owner, self._pool):
+            await session.execute("SELECT pg_stat_force_next_flush()")
         return int(
             await self._owner.fetchval(
                 "SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)"
@@ -109,6 +110,28 @@ async def test_holds_and_set_balances_on_many_lots_cost_what_they_cost_on_few(
             of_member = [{**one, "member_id": member_id} for one in batch]
             costs[member_id].append(await measured.blocks(LOTS, *of_member))
     # Each look-up goes down an index that is at most two levels higher.
+    for few, many in zip(costs["few"], costs["many"], strict=True):
+        assert 0 < many <= 2 * few
+
+
+async def test_what_is_due_of_a_member_with_many_lots_costs_what_it_costs_of_one_with_few(
+    measured: Measured, owner: asyncpg.Connection
+) -> None:
+    """A hold that lapses, and points that expire, whoever gives the occasion."""
+    costs: dict[str, list[int]] = {"few": [], "many": []}
+    for member_id, lots in (("few", 10), ("many", MANY)):
+        await measured.fill(member_id, lots)
+        await measured.desk.apply(request("h", 5, member_id, operation="HOLD", ttl_seconds=60))
+    await owner.execute("VACUUM ANALYZE points.lots")
+    for member_id, cost in costs.items():
+        for occasion in (asked("e", "EXPIRE"), request("d", -5)):
+            await owner.execute("UPDATE points.holds SET lapses_at = '2020-01-01'")
+            await owner.execute(
+                "UPDATE points.lots SET expires_at = '2020-01-01' WHERE (member_id, lot_id) IN"
+                " (SELECT member_id, max(lot_id) FROM points.lots GROUP BY member_id)"
+            )
+            await owner.execute("UPDATE points.members SET due_at = '2020-01-01'")
+            cost.append(await measured.blocks(LOTS, {**occasion, "member_id": member_id}))
     for few, many in zip(costs["few"], costs["many"], strict=True):
         assert 0 < many <= 2 * few
 
