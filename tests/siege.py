@@ -46,6 +46,12 @@ _ENV: Final = {
     "POINTS_IDENTIFIER_KEY": _IDENTIFIER_KEY,
     "POINTS_ORDINAL_WAIT_SECONDS": "1",
     "POINTS_SWEEP_SECONDS": "0.5",
+    # The log must be quiet, also on a machine so busy that the usual limits would be reached.
+    "POINTS_HEARTBEAT_SECONDS": "60",
+    "POINTS_CONFIRM_TIMEOUT_SECONDS": "100",
+    "POINTS_LOCK_TIMEOUT_SECONDS": "60",
+    "POINTS_STATEMENT_TIMEOUT_SECONDS": "100",
+    "POINTS_IDLE_TRANSACTION_TIMEOUT_SECONDS": "100",
 }
 
 
