@@ -9,6 +9,7 @@ for it.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from worker.broker import Publication
     from worker.dialects.jwe import Keyring
+    from worker.domain.outcome import Rejection
     from worker.domain.program import Program
     from worker.envelope.reading import Reading
     from worker.envelope.replies import Address
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("worker.lane")
 
 _PARKING: Final = Parking()
+
+
+class _Undone(Exception):
+    """A trial has found nothing wrong, and its transaction ends without a trace."""
 
 
 @dataclass(slots=True)
@@ -92,22 +98,38 @@ class Applier:
         self._parking = parking
         self._keyring = keyring
 
-    async def apply(self, readings: Sequence[Reading]) -> Applied:
+    async def apply(
+        self,
+        readings: Sequence[Reading],
+        refused: Mapping[RequestKey, Rejection] | None = None,
+        *,
+        is_trial: bool = False,
+    ) -> Applied:
         """Apply one batch in one transaction.
+
+        `refused` says why requests that wait are to be refused when their turn comes. A trial
+        only finds out whether the books can hold what comes of it all: it is undone.
 
         Raises PassingFault or RequestFault; then nothing was done.
         """
         applied = Applied()
         keys = {reading.key: None for reading in readings if reading.key is not None}
         if keys:
-            await self._carry_out(readings, keys, applied)
+            with suppress(_Undone):
+                await self._carry_out(readings, keys, applied, refused or {}, is_trial=is_trial)
         else:
             for reading in readings:
                 self._answer(reading, None, {}, applied)
         return applied
 
     async def _carry_out(
-        self, readings: Sequence[Reading], keys: Collection[RequestKey], applied: Applied
+        self,
+        readings: Sequence[Reading],
+        keys: Collection[RequestKey],
+        applied: Applied,
+        refused: Mapping[RequestKey, Rejection],
+        *,
+        is_trial: bool,
     ) -> None:
         arrived = [
             None if reading.key is None else (reading.key.member, reading.arrival)
@@ -128,6 +150,7 @@ class Applier:
                 if reading.key is not None and reading.ordinal is not None
             }
             batch.remember(known, await transaction.early(members, keys, streams, early_arrival))
+            batch.refuse(refused)
             asked = [
                 one
                 for reading, one in zip(readings, arrived, strict=True)
@@ -144,6 +167,8 @@ class Applier:
                 ended=batch.ended,
                 readdressed=batch.readdressed,
             )
+            if is_trial:
+                raise _Undone
         applied.outcomes = batch.outcomes
         applied.duplicates = batch.duplicates
         applied.parked = len(batch.parked)

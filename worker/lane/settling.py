@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from worker.domain.member import Arrival, Member, Waiting
     from worker.domain.ordinals import Parking
-    from worker.domain.outcome import Decision, Outcome
+    from worker.domain.outcome import Decision, Outcome, Rejection
     from worker.domain.program import Program
     from worker.envelope.reading import Reading
     from worker.store.early import Early
@@ -94,6 +94,13 @@ class Batch:
             self._stories[key] = Story(own.fingerprint, own, entries, released)
         for key, end in early.ended.items():
             self._stories[key] = Story(end.fingerprint, end.own)
+
+    def refuse(self, refused: Mapping[RequestKey, Rejection]) -> None:
+        """Let requests that wait be refused when their turn comes, whatever they ask for."""
+        for key, rejection in refused.items():
+            waiting = self._members[key.member].waiting.get(key.request_id)
+            if waiting is not None:
+                waiting.arrival = waiting.arrival._replace(request=None, refusal=rejection)
 
     def is_new(self, member_key: MemberKey, arrival: Arrival) -> bool:
         """Tell whether a request has neither been decided nor waits to be."""

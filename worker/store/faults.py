@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from worker.store.keys import RequestKey
 
 
 class StoreFault(Exception):
@@ -36,11 +38,15 @@ class RefusedFault(PassingFault):
 
 
 class RequestFault(StoreFault):
-    """The database cannot hold what a request of the batch brings; `rule` names what refused."""
+    """The database cannot hold what a request of the batch brings; `rule` names what refused.
 
-    def __init__(self, cause: BaseException, rule: str) -> None:
+    It may as well be one of `waiting`, which waited for their turn and may have had it now.
+    """
+
+    def __init__(self, cause: BaseException, rule: str, waiting: Sequence[RequestKey]) -> None:
         super().__init__(f"{type(cause).__name__} ({rule})")
         self.rule = rule
+        self.waiting = waiting
 
 
 _TIMED_OUT = (
@@ -94,8 +100,8 @@ def translated() -> Iterator[None]:
 
 
 @contextmanager
-def blamed() -> Iterator[None]:
-    """Raise what only the data of the batch can have caused as a RequestFault.
+def blamed(waiting: Sequence[RequestKey]) -> Iterator[None]:
+    """Raise what only the data of the batch, or of what waits, can have caused as a RequestFault.
 
     For the batch's own statements alone: the same errors while a connection is being prepared say
     something about the database, and nobody's request may be refused for that.
@@ -108,7 +114,7 @@ def blamed() -> Iterator[None]:
         # What asyncpg cannot encode is an InterfaceError as well as a ValueError.
         if not isinstance(error, ValueError):
             raise
-        raise RequestFault(error, "data type") from error
+        raise RequestFault(error, "data type", waiting) from error
     except _OF_THE_REQUEST as error:
         rule = getattr(error, "constraint_name", None) or "data type"
-        raise RequestFault(error, rule) from error
+        raise RequestFault(error, rule, waiting) from error

@@ -45,20 +45,23 @@ class Books:
         Raises PassingFault and RequestFault for what goes wrong in the database.
         """
         async with acquired(self._pool) as connection, connection.transaction():
-            with blamed():
-                yield Transaction(connection, self._catalogue)
+            transaction = Transaction(connection, self._catalogue)
+            with blamed(transaction.waiting):
+                yield transaction
 
 
 class Transaction:
     """The statements of one batch, in the order in which they are to be called.
 
     `members` are always the objects that `lock` returned: what they held when they were read is
-    remembered, and `write` stores what has changed since.
+    remembered, and `write` stores what has changed since. `waiting` are the requests found waiting
+    for their turn, each stream's in order.
     """
 
     def __init__(self, connection: asyncpg.Connection, catalogue: Catalogue) -> None:
         self._connection = connection
         self._catalogue = catalogue
+        self.waiting: list[RequestKey] = []
         self._stored: dict[MemberKey, Stored] = {}
         self._operators: dict[OperatorKey, tuple[OperatorDay, int]] = {}
 
@@ -128,9 +131,15 @@ class Transaction:
         having = {key: member for key, member in members.items() if member.has_streams}
         if not having:
             return Early()
-        return await reading.early(
+        found = await reading.early(
             self._connection, having, requests, named, arrival_of, self._stored
         )
+        self.waiting += [
+            RequestKey(*key, request_id)
+            for key, member in having.items()
+            for request_id in member.waiting
+        ]
+        return found
 
     async def known_elsewhere(self, members: Collection[Member]) -> None:
         """Find out of members whether another programme has enrolled them, or they have points."""

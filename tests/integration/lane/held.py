@@ -47,9 +47,9 @@ class Held:
     async def apply(self, *messages: Any) -> Applied:
         return await self.holder.apply(self.desk.read(*messages))
 
-    async def _noted(self, readings: Sequence[Reading]) -> Applied:
+    async def _noted(self, readings: Sequence[Reading], *more: Any, **options: Any) -> Applied:
         self.sizes.append(len(readings))
-        return await self._apply(readings)
+        return await self._apply(readings, *more, **options)
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
