@@ -7,7 +7,7 @@ import gc
 import os
 import random
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
@@ -34,7 +34,7 @@ from worker.store.faults import PassingFault
 from worker.store.pool import close_pool, open_pool, ping
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator
 
     from worker.store.agreement import Agreement
 
@@ -100,13 +100,9 @@ async def _run(settings: Settings, worker_id: str, *, setup: bool) -> int:
             partitions=agreement.partitions,
             prefetch=agreement.prefetch,
         )
-        pulse = asyncio.create_task(_feel_pulse(shared))
         _spare_the_collector(settings.batch_max)
-        try:
+        async with _felt_pulse(shared):
             await _supervise(shared)
-        finally:
-            pulse.cancel()
-            await asyncio.gather(pulse, return_exceptions=True)
     _log.info("stopped")
     return EXIT_OK
 
@@ -147,6 +143,21 @@ async def _prepare(settings: Settings, status: Status, *, setup: bool) -> Agreem
 
 def _waits(settings: Settings) -> Iterator[float]:
     return delays(settings.retry_delay_seconds_min, settings.retry_delay_seconds_max)
+
+
+@asynccontextmanager
+async def _felt_pulse(shared: Shared) -> AsyncIterator[None]:
+    """Feel the pulse meanwhile; a bug there stops the worker in order and is raised then."""
+    pulse = asyncio.create_task(_feel_pulse(shared))
+    # It ends by itself only where the worker stops, or of a bug.
+    pulse.add_done_callback(lambda _: shared.stopping.set())
+    try:
+        yield
+    finally:
+        pulse.cancel()
+        await asyncio.wait({pulse})
+    if not pulse.cancelled():
+        pulse.result()
 
 
 async def _feel_pulse(shared: Shared) -> None:
