@@ -55,8 +55,8 @@ MEANINGS = {
     "EXIT_NOBODY_READS": "nobody reads",
 }
 
-# What AMQP and Python call things, beside the names of the contract.
-NAMES_OF_OTHERS = {"reply_to", "user_id", "program_id", "member_id"}
+# What AMQP, RabbitMQ and Python call things, beside the names of the contract.
+NAMES_OF_OTHERS = {"reply_to", "user_id", "program_id", "member_id", "max_message_size"}
 
 
 def ids(value: object) -> str | None:

@@ -63,13 +63,16 @@ class Metrics:
             "Messages published and confirmed, by kind (event, reply, dead_letter, forward).",
             ("kind",),
         )
-        self.replies_given_up = self._counter("replies_given_up", "Replies that nobody took.")
+        self.replies_given_up = self._counter(
+            "replies_given_up", "Replies that nobody took, or that could not be encrypted."
+        )
         self.publish_refusals = self._counter(
             "publish_refused", "Publications that the broker refused and that were tried again."
         )
         # Not "publish_refused": that is the name the counter's samples come under.
         self.publish_waiting = self._gauge(
-            "publish_waiting", "Publishers that wait because the broker refuses or blocks them."
+            "publish_waiting",
+            "Conditions that keep publishers waiting: refusals, and an alarm at the broker.",
         )
         self.dead_letters = self._counter(
             "dead_letters", "Messages that were dead-lettered, by key.", ("key",)

@@ -2,6 +2,9 @@
 
 Migrations are the files `migrations/NNNN_name.sql`, applied once each, in order, in a transaction
 each, forward only. They are plain SQL: `psql -f` runs them too.
+
+A migration only adds: while the workers of a newer version take over, those of the version before
+work, and start, on the newer schema. So a migration that this version does not know is no fault.
 """
 
 from __future__ import annotations
@@ -67,7 +70,8 @@ async def migrate(database_url: str) -> list[str]:
     """Apply what is missing and return the names of what was applied.
 
     Safe to run at the same time from several places. Raises PassingFault where the database
-    cannot be reached and EditedMigration where its history is not this version's.
+    cannot be reached, or something there stays locked, and EditedMigration where a migration that
+    this version knows was applied with another text.
     """
     async with connected(
         database_url,

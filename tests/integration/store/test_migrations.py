@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
 from tests.inside import Desk, settings_of
-from worker.store.migrate import EditedMigration, migrate, migrations, missing_migrations
+from worker.readiness import check_migrated
+from worker.store.migrate import (
+    EditedMigration,
+    Migration,
+    migrate,
+    migrations,
+    missing_migrations,
+)
 from worker.store.pool import close_pool, open_pool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+# An index may be replaced, and workers may come to hold fewer privileges only by hand.
+_TAKEN_AWAY = (
+    r"\bDROP\s+(?!INDEX)\w+|\bRENAME\s+(?:COLUMN|CONSTRAINT)|\bALTER\s+TABLE\s+\S+\s+RENAME"
+    r"|\bSET\s+(?:NOT\s+NULL|SCHEMA|DATA\s+TYPE)|\bALTER\s+COLUMN\s+\w+\s+TYPE|\bREVOKE\b"
+)
 
 BOOKS_OF_THE_FIRST_VERSION = """
 INSERT INTO points.members VALUES ('default', 'soon', 2, now()), ('default', 'never', 1, now());
@@ -70,3 +84,21 @@ async def test_a_migration_that_was_applied_with_another_text_is_noticed(
     await first_version.execute("UPDATE points.migrations SET sha256 = 'other'")
     with pytest.raises(EditedMigration, match=migrations()[0].name):
         await migrate(empty_database_url)
+
+
+async def test_a_worker_goes_on_where_a_newer_version_has_migrated_already(
+    database_url: str,
+) -> None:
+    """Else the first worker of a new version would keep all others from starting again."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("INSERT INTO points.migrations VALUES (9999, '9999_newer', 'x')")
+    await connection.close()
+    assert await missing_migrations(database_url) == []
+    assert await migrate(database_url) == []
+    await check_migrated(settings_of("amqp://nobody", database_url, "desk"))
+
+
+@pytest.mark.parametrize("migration", migrations(), ids=lambda migration: migration.name)
+def test_a_migration_takes_nothing_away_that_the_version_before_uses(migration: Migration) -> None:
+    text = re.sub(r"--.*|'[^']*'", "", migration.sql)
+    assert re.findall(_TAKEN_AWAY, text, re.IGNORECASE) == []
