@@ -55,6 +55,8 @@ async def declare_topology(settings: Settings) -> Agreement:
         _check_agreement(settings, agreement)
         await declare(connection, _topology(agreement))
     except TopologyDiffers as error:
+        raise NotReady(f"{error} {remedy_for(str(error))}".rstrip()) from error
+    except BrokerRefused as error:
         raise NotReady(str(error)) from error
     finally:
         await connection.shut()
@@ -79,11 +81,22 @@ async def check(settings: Settings) -> Agreement:
     connection = await _connect(settings)
     try:
         faults = await verify(connection, _topology(agreement))
+    except BrokerRefused as error:
+        raise NotReady(str(error)) from error
     finally:
         await connection.shut()
     if faults:
-        raise NotReady(f"{faults[0]} Run `points-worker topology declare`.")
+        raise NotReady(f"{faults[0]} {remedy_for(faults[0])}".rstrip())
     return agreement
+
+
+def remedy_for(fault: str) -> str:
+    """Return how to mend what `verify` or `declare` found, "" where nothing is known to help."""
+    if fault.endswith("is missing."):
+        return "Run `points-worker topology declare`."
+    if "PRECONDITION_FAILED" in fault:
+        return "Once it is empty, delete it, and run `points-worker topology declare`."
+    return ""
 
 
 async def check_migrated(settings: Settings) -> None:

@@ -24,7 +24,7 @@ from schemas.topology import (
     partition_queue,
 )
 from worker.broker.connection import call
-from worker.broker.errors import TopologyDiffers
+from worker.broker.errors import BrokerRefused, TopologyDiffers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -140,10 +140,10 @@ class Topology:
 async def declare(connection: WireConnection, topology: Topology) -> None:
     """Make what is missing; what is there and equal stays as it is. Can be repeated.
 
-    Raises TopologyDiffers, in one sentence, when something exists with other properties, and
-    SessionLost when the connection breaks.
+    Raises TopologyDiffers, in one sentence, when something exists with other properties,
+    BrokerRefused when the user may not do it, and SessionLost when the connection breaks.
     """
-    ask = _Asking(connection)
+    ask = _Asking(connection, topology.prefix)
     for what, question in _declarations(topology, passive=False):
         refusal = await ask(question)
         if refusal is not None:
@@ -159,10 +159,11 @@ async def verify(connection: WireConnection, topology: Topology) -> list[str]:
     """Return what differs from the topology, each in one sentence; [] when nothing does.
 
     Changes nothing. Bindings cannot be asked for over AMQP: a bucket whose binding is missing
-    shows at the door. Raises SessionLost when the connection breaks.
+    shows at the door. Raises BrokerRefused when the user may not ask, and SessionLost when the
+    connection breaks.
     """
     faults: list[str] = []
-    ask = _Asking(connection)
+    ask = _Asking(connection, topology.prefix)
     there = _declarations(topology, passive=True)
     same = _declarations(topology, passive=False)
     for (what, is_there), (_, is_same) in zip(there, same, strict=True):
@@ -191,18 +192,25 @@ def consumer_priority(worker_id: str, queue: str) -> int:
 class _Asking:
     """Puts questions to the broker on one channel, and on a new one after each refusal."""
 
-    def __init__(self, connection: WireConnection) -> None:
+    def __init__(self, connection: WireConnection, prefix: str) -> None:
         self._connection = connection
+        self._prefix = prefix
         self._channel: AbstractChannel | None = None
 
     async def __call__(self, question: Question) -> aiormq.exceptions.ChannelClosed | None:
-        """Return the broker's refusal, if it is one."""
+        """Return the broker's refusal, if it is one. Raises BrokerRefused for want of a right."""
         if self._channel is None:
             opening = self._connection.amqp.channel(publisher_confirms=False)
             self._channel = await call(opening, "open a channel")
         refusal = await call(_answer(question(self._channel)), "answer about its topology")
         if refusal is not None:
             self._channel = None
+        if isinstance(refusal, aiormq.exceptions.ChannelAccessRefused):
+            raise BrokerRefused(
+                f"User {self._connection.user} may not declare or check the topology:"
+                f" {_text(refusal)}. Use the worker's user, or give this one the right to configure"
+                f" {self._prefix}.*."
+            )
         return refusal
 
     async def close(self) -> None:

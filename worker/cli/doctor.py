@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.text import Text
 
 from schemas.topology import dead
-from worker.broker import BrokerError
+from worker.broker import BrokerError, BrokerRefused
 from worker.broker.client import queue_count, server_version
 from worker.broker.topology import Topology, verify
 from worker.cli.command import Json, broker, carry_out
@@ -17,7 +17,7 @@ from worker.dialects.jwe import Keyring
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.identifiers import key_digest
 from worker.masking import mask
-from worker.readiness import NotReady, check
+from worker.readiness import NotReady, check, remedy_for
 from worker.settings import BadSettings
 from worker.store.agreement import Agreement, read_agreement
 from worker.store.directory import Directory
@@ -161,10 +161,13 @@ async def _check_rabbitmq(settings: Settings, report: Report, agreement: Agreeme
 
 async def _check_topology(connection: WireConnection, report: Report, agreement: Agreement) -> None:
     described = Topology(agreement.prefix, agreement.generation, agreement.partitions)
-    differences = await verify(connection, described)
+    try:
+        differences = await verify(connection, described)
+    except BrokerRefused as error:
+        report.fault("topology", str(error), "")
+        return
     for difference in differences:
-        missing = difference.endswith("is missing.")
-        report.fault("topology", difference, _DECLARE if missing else "Delete it, and declare it.")
+        report.fault("topology", difference, remedy_for(difference))
     if differences:
         return
     queues = len(described.queues)

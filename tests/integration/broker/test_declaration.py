@@ -8,7 +8,7 @@ import pytest
 
 from schemas.topology import adjustments_exchange, bucket_key_of, dead, door
 from tests.brokers import numbered, numbers, take_exactly
-from worker.broker import Publication, TopologyDiffers
+from worker.broker import BrokerRefused, Publication, TopologyDiffers
 from worker.broker.topology import Topology, declare, verify
 
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ async def test_what_exists_with_other_properties_is_told_by_name_and_never_chang
     assert told[0].startswith(f"Exchange {adjustments_exchange(prefix)} is not as it must be")
     assert told[1].startswith(f"Queue {queue} is not as it must be")
     assert "PRECONDITION_FAILED" in told[1]
+
+
+async def test_a_right_that_is_missing_is_told_as_such_and_not_as_a_wrong_queue(
+    setup: Setup,
+) -> None:
+    # Names that begin with "amq." are nobody's to make: the broker answers as to a missing right.
+    with pytest.raises(BrokerRefused, match=r"right to configure amq\.t\.\*") as told:
+        await declare(setup.connection, Topology("amq.t", 1, 1))
+
+    assert f"User {setup.connection.user} " in str(told.value)
+    assert "ACCESS_REFUSED" in str(told.value)
 
 
 async def test_every_bucket_leads_to_its_partition_and_all_else_to_the_door(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ import asyncpg
 import pytest
 
 from tests.conftest import database_named
+from tests.traffic import connected
+from tests.waiting import DEADLINE_SECONDS
 from worker.demo.servers.probe import free_port
 
 if TYPE_CHECKING:
@@ -116,6 +119,32 @@ async def test_the_doctor_and_show_see_what_is_missing_on_the_broker(fresh: Comm
     assert (doctor.code, "topology declare" in json.dumps(doctor.json)) == (3, True)
     assert (await fresh("topology", "declare")).code == 0
     assert (await fresh("topology", "show")).code == 0
+
+
+async def test_only_a_queue_with_other_properties_is_to_be_deleted_and_once_it_is_empty(
+    fresh: CommandLine,
+) -> None:
+    await fresh("migrate")
+    await fresh("topology", "declare")
+    queue = f"{fresh.scene.prefix}.partition.1.003"
+    async with connected(fresh.scene.amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_delete(queue)
+        await channel.queue_declare(queue, durable=True)
+        doctor = await fresh("doctor", "--json")
+        [fault] = [one for one in doctor.json["checks"] if one["verdict"] == "fault"]
+        remedy = "Once it is empty, delete it, and run `points-worker topology declare`."
+        assert (fault["text"].partition(" is ")[0], fault["remedy"]) == (f"Queue {queue}", remedy)
+        declared = await fresh("topology", "declare")
+        assert (declared.code, declared.stderr.rstrip().endswith(remedy)) == (78, True)
+        process = await fresh.start("run")
+        _, told = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
+        assert (process.returncode, remedy in told.decode()) == (78, True)
+        await channel.queue_delete(queue)
+        await channel.queue_declare(queue, exclusive=True)
+        locked = await fresh("doctor", "--json")
+        assert "RESOURCE_LOCKED" in locked.stdout.decode()
+        assert b"delete" not in locked.stdout
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["balance", "a"], ["doctor"]], ids=" ".join)
