@@ -85,7 +85,7 @@ class Ledger:
     waiting_max: int = 1000
     purses: dict[Place, Purse] = field(default_factory=dict)
     holds: dict[str, Held] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
+    ended: dict[str, Held] = field(default_factory=dict)
     awards: dict[str, str | None] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     used: dict[str, set[int]] = field(default_factory=dict)
@@ -189,14 +189,15 @@ class Ledger:
     def named_place(self, ask: Ask) -> Place | None:
         """The wallet of what a request undoes or ends, if there is that."""
         named: Change | Held | None = self.changes.get(ask.document.get("reverses", ""))
-        named = named or self.holds.get(ask.document.get("hold", ""))
+        hold = ask.document.get("hold", "")
+        named = named or self.holds.get(hold) or self.ended.get(hold)
         return named.place if named else None
 
     def end_hold(self, hold: str) -> None:
         """Let go of what a hold has set aside."""
         held = self.holds.pop(hold)
         self.purse(held.place).held -= held.points
-        self.ended.add(hold)
+        self.ended[hold] = held
 
     def _place(self, ask: Ask) -> Place:
         first = self.program["currencies"][0]["code"]

@@ -276,6 +276,8 @@ class _Teller:
         earlier: Mapping[str, Change | Held] = (
             self.ledger.changes if operation == "REVERSE" else self.ledger.holds
         )
+        if name == "hold" and self.odds(0.15):
+            earlier = self.ledger.ended
         places = {request_id: one.place for request_id, one in earlier.items()}
         known = list(places)
         if not known or self.odds(0.1):

@@ -21,7 +21,7 @@ from tests.property.histories import PROGRAMS, ZONES
 from worker.domain import ordinals
 from worker.domain.decide import decide
 from worker.domain.document import from_document
-from worker.domain.member import Arrival, Hold, Member, Original, Stream
+from worker.domain.member import Arrival, EndedHold, Hold, Member, Original, Stream
 from worker.domain.money import MINOR_UNITS_MAX
 from worker.domain.ordinals import Parking
 from worker.domain.wallet import Label, Lot, LotChange
@@ -187,7 +187,7 @@ def any_member(seed: int, now: datetime) -> Member:
         for category in ("REGULAR", "PROMISED"):
             _fill(member.wallet(currency, category), chance, now)
     member.awards = {"a1": "bill_regular", "a2": None}
-    member.ended_holds = {"h3"}
+    member.ended_holds = {"h3": EndedHold("coins", "PROMISED")}
     member.streams = {"": Stream("", next=3, used=[(5, 6)])}
     for number, place in enumerate((("points", "REGULAR"), ("coins", "PROMISED")), start=1):
         wallet = member.wallet(*place)

@@ -12,7 +12,7 @@ from worker.domain.outcome import Rejection
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from worker.domain.member import Arrival, Hold, Member, Original
+    from worker.domain.member import Arrival, EndedHold, Hold, Member, Original
     from worker.domain.program import Permission, Program, ReasonCode
     from worker.domain.request import Request
 
@@ -79,11 +79,16 @@ def payload(program: Program | None, arrival: Arrival) -> Rejection | None:
     return None
 
 
-def named(member: Member, request: Request) -> Original | Hold | None:
-    """Return what a `REVERSE` undoes or a `CAPTURE` or `RELEASE` ends: its wallet is theirs."""
+def named(member: Member, request: Request) -> Original | Hold | EndedHold | None:
+    """Return what a `REVERSE` undoes or a `CAPTURE` or `RELEASE` ends: its wallet is theirs.
+
+    A hold that has ended already still tells of which wallet it was.
+    """
     if request.reverses is not None:
         return member.originals.get(request.reverses)
-    return member.holds.get(request.hold) if request.hold is not None else None
+    if request.hold is None:
+        return None
+    return member.holds.get(request.hold) or member.ended_holds.get(request.hold)
 
 
 def reason_sign(program: Program, request: Request, points: int) -> Rejection | None:
@@ -96,7 +101,7 @@ def reason_sign(program: Program, request: Request, points: int) -> Rejection | 
     return Rejection(errors.INVALID_REASON_CODE, f"This reason code is for {reason.sign}s only.")
 
 
-def _other_wallet(request: Request, earlier: Original | Hold) -> Rejection | None:
+def _other_wallet(request: Request, earlier: Original | Hold | EndedHold) -> Rejection | None:
     """Refuse a wallet that is named and is not that of what a request undoes or ends."""
     given = request.model_fields_set
     for field, known in (("currency", earlier.currency), ("category", earlier.category)):

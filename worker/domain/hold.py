@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
 from worker.domain import caps, limits
-from worker.domain.member import Hold
+from worker.domain.member import EndedHold, Hold
 from worker.domain.outcome import Outcome, Rejection
 
 if TYPE_CHECKING:
@@ -142,4 +142,4 @@ def _hold_of(case: Case) -> Hold | Rejection:
 def _end(member: Member, wallet: Wallet, held: Hold) -> None:
     wallet.held -= held.points
     del member.holds[held.hold_id]
-    member.ended_holds.add(held.hold_id)
+    member.ended_holds[held.hold_id] = EndedHold(held.currency, held.category)

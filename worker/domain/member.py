@@ -51,6 +51,13 @@ class Hold:
     lapses_at: datetime
 
 
+class EndedHold(NamedTuple):
+    """A hold that was captured or released, or has lapsed: only its wallet matters any more."""
+
+    currency: str
+    category: str
+
+
 @dataclass(slots=True)
 class Waiting:
     """An early request, kept until its predecessors have come or its deadline has passed."""
@@ -124,7 +131,7 @@ class Member:
     holds: dict[str, Hold] = field(default_factory=dict)
     awards: dict[str, str | None] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
-    ended_holds: set[str] = field(default_factory=set)
+    ended_holds: dict[str, EndedHold] = field(default_factory=dict)
     streams: dict[str, Stream] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     operators: dict[tuple[str, str, date], OperatorDay] = field(default_factory=dict)
@@ -172,7 +179,7 @@ class Member:
             holds=dict(self.holds),
             awards=dict(self.awards),
             originals={name: replace(one) for name, one in self.originals.items()},
-            ended_holds=set(self.ended_holds),
+            ended_holds=dict(self.ended_holds),
             streams={
                 name: replace(stream, used=list(stream.used))
                 for name, stream in self.streams.items()

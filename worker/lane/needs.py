@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from schemas import names
 from worker.domain.caps import first_day
+from worker.domain.member import Hold
 from worker.domain.money import to_minor_units
 from worker.store.keys import OperatorKey, RequestKey, WalletKey
 
@@ -226,11 +227,12 @@ def _claims(
             claim.note(request, currency, may_owe=may_owe)
             if key in capturing and request.operation == names.HOLD:
                 claim.taken.append(_asked(request, currency) or 0)
-        held = members[key].holds.get(request.hold) if request.hold is not None else None
+        if request.hold is None:
+            continue
+        held = members[key].holds.get(request.hold) or members[key].ended_holds.get(request.hold)
         if held is not None and (currency := program.currency(held.currency)) is not None:
-            # Where the hold has ended by then, it is the other wallet that the answer shows.
             claim = claims[WalletKey(*key, held.currency, held.category)]
-            if request.operation == names.CAPTURE:
+            if request.operation == names.CAPTURE and isinstance(held, Hold):
                 asked = _asked(request, currency)
                 claim.taken.append(held.points if asked is None else min(asked, held.points))
                 claim.is_unlimited |= may_owe

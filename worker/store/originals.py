@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from schemas import names
-from worker.domain.member import Hold, Original
+from worker.domain.member import EndedHold, Hold, Original
 from worker.store.entry import changes_of_lots, read_outcome
 from worker.store.keys import MemberKey
 from worker.store.statements import columns, statement
@@ -61,7 +61,7 @@ def _place_originals(rows: Collection[asyncpg.Record], members: Mapping[MemberKe
         document = read_outcome(row["outcome"])
         operation = document["operation"]
         if operation == names.HOLD and request_id not in member.holds:
-            member.ended_holds.add(request_id)
+            member.ended_holds[request_id] = EndedHold(row["currency"], row["category"])
         if operation not in _REVERSIBLE:
             continue
         member.originals[request_id] = Original(

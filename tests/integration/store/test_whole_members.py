@@ -245,7 +245,7 @@ async def test_what_a_batch_made_of_its_members_is_what_the_next_one_reads(
             assert told(read[key], whole=whole) == told(written, whole=whole)
             assert read[key].streams.items() >= written.streams.items()
             assert read[key].awards.items() >= written.awards.items()
-            assert read[key].ended_holds >= written.ended_holds
+            assert read[key].ended_holds.items() >= written.ended_holds.items()
             originals |= {(key, name): one for name, one in written.originals.items()}
         found = {(key, name): one for key in read for name, one in read[key].originals.items()}
         assert {name: one for name, one in found.items() if name in originals} == originals

@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import DEAD_LETTER_KEYS, ERRORS
 from tests.unit.domain.desk import NOW, Desk, custom, in_currency, moment, programme, request
 from worker.domain.decide import refuse
-from worker.domain.member import Arrival, Original, Stream
+from worker.domain.member import Arrival, EndedHold, Original, Stream
 from worker.domain.ordinals import Parking
 from worker.domain.outcome import Rejection, Step
 
@@ -66,7 +66,10 @@ FAULTS: dict[str, Fault] = {
     "already_reversed": Fault(
         {"operation": "REVERSE", "reverses": "r0"}, member={"originals": {"r0": UNDONE}}
     ),
-    "hold_ended": Fault({"operation": "CAPTURE", "hold": "h0"}, member={"ended_holds": {"h0"}}),
+    "hold_ended": Fault(
+        {"operation": "CAPTURE", "hold": "h0"},
+        member={"ended_holds": {"h0": EndedHold("points", "REGULAR")}},
+    ),
     "limit_exceeded": Fault(document={"limits": {"points_per_request": "0.1"}}),
     "insufficient_points": fault(points=-5),
 }
@@ -81,7 +84,7 @@ CANNOT_BE: list[tuple[set[str], set[str]]] = [
     # A reason code is a reason.
     ({"reason_required"}, {"invalid_reason_code"}),
     # A wallet other than the original's is a fault of the payload.
-    ({"unknown_currency"}, {"already_reversed"}),
+    ({"unknown_currency"}, {"already_reversed", "hold_ended"}),
     # A debit of what was never awarded comes before the balance, and no REVERSE is limited so.
     (REFERRING, {"insufficient_points"}),
 ]
