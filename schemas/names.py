@@ -55,6 +55,9 @@ CONTENT_DIGEST_HEADER: Final = "x-content-digest"
 BODY_DIGEST_HEADER: Final = "x-body-digest"
 REFUSAL_HEADER: Final = "x-refusal"
 
+# What the door says of a copy that it sends on to see whether it comes back.
+DOOR_TRIAL_HEADER: Final = "x-door-trial"
+
 # Headers that are believed only in messages of the worker's own user.
 WORKERS_HEADERS: Final = (
     ORIGINAL_USER_ID_HEADER,

@@ -19,14 +19,16 @@ _DELIVER: Final = 0x003C003C
 class Deliveries:
     """A sink that makes a `Delivery` of every message that its channel is given.
 
-    `received` is called for each, in order. Headers are read up to half a frame of `frame_max`
-    bytes: no message is so large that it could not be passed on with a few headers more.
+    `received` is called for each, in order. Headers are read as far as they take up
+    `headers_bytes_max`, which the messages say of themselves where it was not enough.
     """
 
-    def __init__(self, queue: str, received: Callable[[Delivery], None], *, frame_max: int) -> None:
+    def __init__(
+        self, queue: str, received: Callable[[Delivery], None], *, headers_bytes_max: int
+    ) -> None:
         self._queue = queue
         self._received = received
-        self._headers_bytes_max = frame_max // 2
+        self._headers_bytes_max = headers_bytes_max
         self._open: Delivery | None = None
         self._missing = 0
         self._pieces: list[bytes] = []

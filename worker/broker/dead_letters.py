@@ -166,7 +166,8 @@ class _Letters:
         """Begin to consume; raises SessionLost when the broker does not let it."""
         doing = f"let us read {self._queue}"
         received = self._received.put_nowait
-        sink = Deliveries(self._queue, received, frame_max=connection.frame_max)
+        # Those of the death stand behind the message's own, which may fill half a frame.
+        sink = Deliveries(self._queue, received, headers_bytes_max=connection.frame_max)
         self._channel = await open_channel(connection, sink)
         amqp = self._channel.amqp
         self._count_max = count_max

@@ -13,7 +13,12 @@ from decimal import Decimal
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from schemas.names import DELIVERY_COUNT_HEADER, WORKERS_HEADERS
+from schemas.names import (
+    ACQUIRED_COUNT_HEADER,
+    DELIVERY_COUNT_HEADER,
+    DOOR_TRIAL_HEADER,
+    WORKERS_HEADERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +46,11 @@ _NUMBERS: Final[dict[int, tuple[int, Callable[..., tuple[object, ...]]]]] = {
     }.items()
 }
 
-# The broker's count, and what the worker says of what it passes on: without it, that would be
+# The broker's counts, and what the worker says of what it passes on: without it, that would be
 # trusted as the worker's own. In others' messages nobody believes it, and it is not passed on.
-_ALWAYS_KEPT: Final = frozenset({DELIVERY_COUNT_HEADER, *WORKERS_HEADERS})
+_ALWAYS_KEPT: Final = frozenset(
+    {ACQUIRED_COUNT_HEADER, DELIVERY_COUNT_HEADER, DOOR_TRIAL_HEADER, *WORKERS_HEADERS}
+)
 
 # The tag, and whether the message was delivered before.
 _TAG_AND_FLAG: Final = 9
@@ -78,8 +85,8 @@ def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the
     """Set the delivery's properties from the content header at `at`; return the body's size.
 
     A header that finds no room within `headers_bytes_max` beside those before it is left out, so
-    that what is passed on has room for headers of ours; those, and the broker's delivery count,
-    always stay.
+    that what is passed on has room for headers of ours; those, and the broker's counts, always
+    stay. The delivery says whether anything was left out.
     """
     size, flags = _HEADER(data, at + 4)
     at += 14
@@ -91,7 +98,7 @@ def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the
         end = at + 4 + _U32(data, at)[0]
         headers: dict[str, object] = {}
         delivery.headers = headers
-        _read_headers(headers, data, at + 4, end, headers_bytes_max)
+        delivery.were_headers_cut = not _read_headers(headers, data, at + 4, end, headers_bytes_max)
         count = headers.get(DELIVERY_COUNT_HEADER)
         # Before the broker has something to count, the header can be the publisher's own.
         if delivery.redelivered and type(count) is int:
@@ -127,8 +134,12 @@ def _short(data: bytes, at: int) -> tuple[str, int]:
 
 def _read_headers(
     headers: dict[str, object], data: bytes, at: int, end: int, bytes_left: int
-) -> None:
-    """Fill the headers like any table, but with no more than so many bytes."""
+) -> bool:
+    """Fill the headers like any table, but with no more than so many bytes.
+
+    Returns whether all of them are there.
+    """
+    is_whole = True
     try:
         while at < end:
             start = at
@@ -139,9 +150,12 @@ def _read_headers(
                 headers[key] = value
             elif key in _ALWAYS_KEPT:
                 headers[key] = value
+            else:
+                is_whole = False
     except (IndexError, ValueError, OverflowError, struct.error):
         # The broker lets through what no client can represent; the message must not stop a lane.
-        return
+        return False
+    return is_whole
 
 
 def _read_table(table: dict[str, object], data: bytes, at: int, end: int, depth: int) -> None:

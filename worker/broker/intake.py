@@ -46,7 +46,9 @@ class Intake:
 
     async def open(self, connection: WireConnection, *, prefetch: int, priority: int) -> None:
         """Begin to consume; raises SessionLost when the broker does not let it."""
-        sink = Deliveries(self.queue, self._receive, frame_max=connection.frame_max)
+        # Half a frame: then no message is so large that it could not be passed on with a few more.
+        headers_bytes_max = connection.frame_max // 2
+        sink = Deliveries(self.queue, self._receive, headers_bytes_max=headers_bytes_max)
         self._channel = await open_channel(connection, sink)
         amqp = self._channel.amqp
         amqp.closing.add_done_callback(self._closed)

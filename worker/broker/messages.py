@@ -33,6 +33,8 @@ class Delivery:
     priority: int | None = None
     headers: dict[str, object] = field(default_factory=dict)
     """The headers as far as they can be read and passed on again; timestamps are aware."""
+    were_headers_cut: bool = False
+    """Whether some of them found no room, or could not be read."""
 
 
 @dataclass(slots=True)

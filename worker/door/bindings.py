@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from schemas.names import DOOR_TRIAL_HEADER
 from schemas.topology import adjustments_exchange, bucket_key, door
 from worker.broker import Publication, SessionLost
 from worker.store.faults import PassingFault
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("worker.door")
 
 _HOLD_PAUSE_SECONDS = 1.0
-_TRIAL_HEADER = "x-door-trial"
 _WATCHED_MAX = 100
 
 
@@ -115,13 +115,13 @@ class Bindings:
             except SessionLost as error:
                 _log.warning("binding_not_tried", reason=str(error))
                 return None
-            headers = {**(forward.headers or {}), _TRIAL_HEADER: queue}
+            headers = {**(forward.headers or {}), DOOR_TRIAL_HEADER: queue}
             await publish([replace(forward, headers=headers)])
             # Whatever comes to the door's exchange because of it stands before this by now.
             await self._publisher.publish([Publication("", queue, b"", must_be_taken=True)])
             while deliveries := await seen.take(_WATCHED_MAX):
                 for delivery in deliveries:
-                    if delivery.headers.get(_TRIAL_HEADER) == queue:
+                    if delivery.headers.get(DOOR_TRIAL_HEADER) == queue:
                         return True
                     if not delivery.exchange:
                         return False

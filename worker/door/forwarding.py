@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from schemas import names
 from schemas.topology import adjustments_exchange, bucket_key
 from worker.broker import Publication, passed_on
-from worker.envelope.properties import PRIORITY_MAX
+from worker.envelope.properties import PRIORITY_MAX, fault
 
 if TYPE_CHECKING:
     from worker.broker import Delivery
@@ -24,9 +24,8 @@ def forward(
     onward = passed_on(
         delivery, adjustments_exchange(prefix), bucket_key(member_id), user=user, headers=headers
     )
-    if delivery.expiration is not None:
-        headers[names.REFUSED_PROPERTY_HEADER] = "expiration"
-    elif (delivery.priority or 0) > PRIORITY_MAX:
-        headers[names.REFUSED_PROPERTY_HEADER] = "priority"
+    if (field := fault(delivery)) is not None:
+        headers[names.REFUSED_PROPERTY_HEADER] = field
+    if (delivery.priority or 0) > PRIORITY_MAX:
         onward.priority = PRIORITY_MAX
     return onward

@@ -29,7 +29,7 @@ from worker.dialects.dialect import Refused, Undeliverable
 from worker.dialects.mastercard import NO_KID, REPLY_KID, UNKNOWN_KID, Mastercard, context_of
 from worker.domain.outcome import Rejection
 from worker.door.forwarding import forward
-from worker.envelope import replies, writing
+from worker.envelope import properties, replies, writing
 from worker.envelope.reading import KILLER, Letter
 from worker.store.directory import Asked
 
@@ -101,7 +101,7 @@ class Translator:
             documents = await asyncio.to_thread(self._open_all, messages, documents)
         for message, document in zip(messages, documents, strict=True):
             message.is_unread = message.letter is not None and document is None
-            _read(message, document)
+            self._identify(message, document)
         return messages
 
     async def look_up(self, messages: Sequence[Foreign]) -> tuple[Foreign, KeyFault] | None:
@@ -173,8 +173,16 @@ class Translator:
         dialect = DIALECTS[str(delivery.type)]
         message = Foreign(delivery, dialect, letter=KILLER, is_unread=True)
         if are_ids_read:
-            _read(message, None)
+            self._identify(message, None)
         return message
+
+    def _identify(self, message: Foreign, document: object) -> None:
+        """Find out whose request it is, unless the headers, which tell that, were cut."""
+        if cut := properties.headers_cut(message.delivery, self._user):
+            letter = Letter(cut.key, cut.message.rstrip("."), cut.details)
+            message.letter = message.letter or letter
+        else:
+            _read(message, document)
 
     def _document(self, message: Foreign) -> object:
         """Parse a body, and say in a letter what is wrong with the message as such."""

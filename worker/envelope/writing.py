@@ -218,6 +218,9 @@ def dead_letter(delivery: Delivery, letter: Letter, prefix: str, user: str) -> P
         names.ORIGINAL_QUEUE_HEADER: delivery.queue,
         names.DIED_AT_HEADER: utc_text(datetime.now(UTC)),
     }
+    if delivery.were_headers_cut:
+        # What is replayed without them is not what was sent.
+        headers[names.REFUSED_PROPERTY_HEADER] = "headers"
     # A replay believes the header about the first publisher only in letters of the worker's user.
     return passed_on(delivery, dead(prefix), letter.key, user=user, headers=headers)
 

@@ -151,6 +151,21 @@ async def test_expiration_and_priority_are_refused_on_both_ways_and_stored(
     assert await owner.fetchval("SELECT error_key FROM points.journal") == "invalid_payload"
 
 
+@pytest.mark.parametrize("routing_key", [None, "anything"], ids=["by_bucket", "by_door"])
+async def test_a_request_of_whose_headers_some_find_no_room_is_refused_on_both_ways_and_stored(
+    crew: Crew, owner: asyncpg.Connection, routing_key: str | None
+) -> None:
+    async with crew.running():
+        headers = {"traceparent": "x" * 66_000}
+        await crew.send(request("r", 5), routing_key=routing_key, headers=headers)
+        (event,) = await crew.taken(crew.events, 1)
+        (reply,) = await crew.taken(crew.replies, 1)
+    error = data_of(event)["error"]
+    assert (error["key"], error["details"][0]["field"]) == ("invalid_payload", "headers")
+    assert json.loads(reply.body) == data_of(event)
+    assert await owner.fetchval("SELECT error_key FROM points.journal") == "invalid_payload"
+
+
 async def test_what_the_door_cannot_read_is_set_aside_and_answered_among_its_neighbours(
     crew: Crew,
 ) -> None:

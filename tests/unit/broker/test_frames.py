@@ -110,7 +110,7 @@ def delivered(publication: Publication, *, frame_max: int = FRAME_MAX) -> bytes:
 def read(frames: bytes) -> list[Delivery]:
     """What a sink makes of whole frames."""
     received: list[Delivery] = []
-    sink = Deliveries("some.queue", received.append, frame_max=FRAME_MAX)
+    sink = Deliveries("some.queue", received.append, headers_bytes_max=FRAME_MAX // 2)
     at = 0
     while at < len(frames):
         stop = at + 7 + int.from_bytes(frames[at + 3 : at + 7], "big")
@@ -146,6 +146,7 @@ def test_a_delivery_is_what_was_published(publication: Publication, frame_max: i
     for name in ("content_type", "type", "message_id", "correlation_id", "reply_to", "user_id"):
         assert (getattr(publication, name) or None) == getattr(delivery, name)
     assert (publication.headers or {}) == delivery.headers
+    assert not delivery.were_headers_cut
     assert (delivery.tag, delivery.redelivered, delivery.queue) == (2**40, True, "some.queue")
 
 
@@ -223,12 +224,20 @@ def test_headers_are_read_as_far_as_they_can_be_passed_on_with_headers_of_ours()
     (delivery,) = read(raw_delivery(0x2000, table(huge + many + count)))
 
     assert "huge" not in delivery.headers
+    assert delivery.were_headers_cut
     assert delivery.headers["0000"] == "x" * 1_000
     assert delivery.delivery_count == 7
     headers = delivery.headers | {"x-error-message": "y" * 60_000}
     encode_publication(
         Publication("x", "k", b"", must_be_taken=True, headers=headers), CHANNEL, FRAME_MAX
     )
+
+
+def test_a_message_tells_whether_headers_of_it_could_not_be_read() -> None:
+    (whole,) = read(raw_delivery(0x2000, table(b"\x05firsts\0\x01")))
+    (cut,) = read(raw_delivery(0x2000, table(b"\x05firsts\0\x01" + b"\x01q" + b"?" + b"\0" * 9)))
+    assert (whole.were_headers_cut, cut.were_headers_cut) == (False, True)
+    assert cut.headers == whole.headers
 
 
 def test_properties_that_are_no_utf_8_go_out_as_the_bytes_they_were() -> None:

@@ -43,7 +43,7 @@ def fed(pieces: list[bytes], received: list[Delivery]) -> bytes:
 
     async def feed() -> bytes:
         tap = Tap(asyncio.get_running_loop())
-        tap.sinks[OURS] = Deliveries("q", received.append, frame_max=4096)
+        tap.sinks[OURS] = Deliveries("q", received.append, headers_bytes_max=2048)
         for piece in pieces:
             tap.feed_data(piece)
         return await passed_on(tap)

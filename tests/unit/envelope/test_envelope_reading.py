@@ -106,10 +106,13 @@ def test_content_type_and_type_say_whether_this_is_a_request(
         ({"headers": {"x-refused-property": "priority"}, "user_id": "worker"}, "priority"),
         ({"headers": {"x-refused-property": "priority"}, "user_id": "anyone"}, None),
         ({"headers": {"x-refused-property": "priority"}}, None),
+        ({"were_headers_cut": True}, "headers"),
+        ({"headers": {"x-refused-property": "headers"}, "user_id": "worker"}, "headers"),
+        ({"headers": {"x-refused-property": "headers"}, "user_id": "anyone"}, None),
     ],
     ids=str,
 )
-def test_what_lets_the_broker_drop_or_prefer_a_message_is_refused(
+def test_what_lets_the_broker_drop_or_prefer_a_message_or_was_cut_is_refused(
     properties: dict[str, Any], field: str | None
 ) -> None:
     refusal = read(request("r", 1), **properties).refusal
