@@ -24,7 +24,7 @@ from worker.domain import (
     set_balance,
 )
 from worker.domain.case import Case
-from worker.domain.member import Original
+from worker.domain.member import REVERSIBLE, Original
 from worker.domain.outcome import Decision, Outcome, Rejection, Step
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ _OPERATIONS: Final[dict[str, Callable[[Case], Rejection | None]]] = {
     names.CONVERT: convert.convert,
     names.EXPIRE: expire.expire,
 }
-_REVERSIBLE: Final = (names.ADJUST, names.SET_BALANCE, names.CAPTURE, names.CONVERT)
 
 
 def decide(
@@ -243,7 +242,7 @@ def _wrong_version(case: Case) -> Rejection | None:
 def _remember(case: Case) -> None:
     """Keep what a `REVERSE` in the same batch would have to know; it has its member read whole."""
     outcome = case.outcome
-    if not case.member.is_whole or outcome.operation not in _REVERSIBLE:
+    if not case.member.is_whole or outcome.operation not in REVERSIBLE:
         return
     if outcome.status != names.APPLIED:
         return

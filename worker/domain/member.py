@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from schemas import names
 from worker.domain.wallet import Wallet
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from worker.domain.wallet import LotChange
 
 MemberStatus = Literal["active", "blocked", "erased"]
+
+REVERSIBLE: Final = (names.ADJUST, names.SET_BALANCE, names.CAPTURE, names.CONVERT)
+"""The operations that a `REVERSE` may undo."""
 
 
 class Arrival(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from schemas import names
-from worker.domain.member import EndedHold, Hold, Original
+from worker.domain.member import REVERSIBLE, EndedHold, Hold, Original
 from worker.store.entry import changes_of_lots, read_outcome
 from worker.store.keys import MemberKey
 from worker.store.statements import columns, statement
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from worker.domain.wallet import LotChange
     from worker.store.keys import RequestKey
     from worker.store.writing import Stored
-
-_REVERSIBLE: Final = {names.ADJUST, names.SET_BALANCE, names.CAPTURE, names.CONVERT}
 
 
 async def read(
@@ -62,7 +60,7 @@ def _place_originals(rows: Collection[asyncpg.Record], members: Mapping[MemberKe
         operation = document["operation"]
         if operation == names.HOLD and request_id not in member.holds:
             member.ended_holds[request_id] = EndedHold(row["currency"], row["category"])
-        if operation not in _REVERSIBLE:
+        if operation not in REVERSIBLE:
             continue
         member.originals[request_id] = Original(
             request_id,

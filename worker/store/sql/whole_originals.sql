@@ -29,6 +29,5 @@ LEFT JOIN points.reversals AS reversal
 WHERE
     entry.status = 'APPLIED'
     AND entry.subject IS NOT DISTINCT FROM CASE WHEN wanted.was_early THEN wanted.request_id END
-    AND coalesce(entry.event_type, '') IN (
-        'POINTS_ADJUSTED', 'POINTS_CONVERTED', 'POINTS_HELD'
-    )
+    -- Not the points that fell due with it.
+    AND entry.event_type IS DISTINCT FROM 'POINTS_EXPIRED'
