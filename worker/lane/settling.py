@@ -16,6 +16,7 @@ from worker.envelope import writing
 from worker.envelope.reading import KILLER
 from worker.envelope.replies import Address
 from worker.store.early import EarlyEnd, EarlyRow
+from worker.store.members import blanked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,9 +144,14 @@ class Batch:
             self.readdressed[key] = address.to_json()
 
     def _write_down(self, key: RequestKey, reading: Reading, decision: Decision) -> Story | None:
-        """Turn a decision into entries of the journal, and remember them if they are stored."""
+        """Turn a decision into entries of the journal, and remember them if they are stored.
+
+        Of a member who is erased nothing personal is kept, or told.
+        """
+        is_erased = self._members[key.member].status == "erased"
         if decision.parked is not None:
-            self.parked[key] = _early_row(key, decision.parked, reading.delivery.body)
+            body = None if is_erased else reading.delivery.body
+            self.parked[key] = _early_row(key, decision.parked, body)
             return None
         entries, own, released = [], None, []
         for number, step in enumerate(decision.steps):
@@ -153,6 +159,8 @@ class Batch:
             is_own = arrival is not None and step.subject is None
             fingerprint = reading.fingerprint if is_own else None
             entry = writing.entry_of(step.outcome, key, number, fingerprint, step.subject)
+            if is_erased:
+                entry = entry._replace(outcome=blanked(entry.outcome))
             entries.append(entry)
             if arrival is None:
                 continue
@@ -178,7 +186,7 @@ class Batch:
         self._stories[early_key] = Story(arrival.fingerprint, own)
 
 
-def _early_row(key: RequestKey, waiting: Waiting, body: bytes) -> EarlyRow:
+def _early_row(key: RequestKey, waiting: Waiting, body: bytes | None) -> EarlyRow:
     arrival = waiting.arrival
     return EarlyRow(
         key=key,
