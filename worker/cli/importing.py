@@ -6,7 +6,7 @@ import asyncio
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
@@ -19,7 +19,7 @@ from worker.broker.asking import ask_all
 from worker.cli import showing
 from worker.cli.command import Ended, Json, Program, broker, carry_out, end_of, spooled
 from worker.cli.rows import Fault, File, Format, Planned, digest_of
-from worker.cli.tally import DEAD_LETTER, SHOWN_MAX, Tally
+from worker.cli.tally import SHOWN_MAX, Counted, Tally, show, show_json
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN, EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -80,13 +80,15 @@ def import_(
     """Publish a file of requests, CSV with a heading or JSON lines, and wait for all outcomes.
 
     Columns are the fields of a request. Nothing is sent while a row has a fault. Rows without
-    a request_id get one from the file's content and their line, so to import the same file again
-    after a break repeats nothing; it counts the outcomes of all its requests, whenever they were
-    carried out. --program is for rows that name none.
+    a request_id get one from the file's content and their line, as import-0f3a9b…-17, so to import
+    the same file again after a break repeats nothing; it counts the outcomes of all its requests,
+    whenever they were carried out. --program is for rows that name none.
 
-    What was rejected stays so, and a file that was changed is another file, whose rows are all new
-    requests: import what you have mended in a file of its own. An opening may be imported whole:
-    it changes no wallet that was in use.
+    What was rejected stays so, whatever has changed since. To try again, mend what --rejects wrote
+    down, if need be, and import that file: those of its requests whose ids were made up get new
+    ones, always the same from the same file. Ids of your own you have to change. Any other file
+    that was changed is another file, whose rows are all new requests, except that an opening
+    changes no wallet that was in use.
 
     An opening makes one or two requests of a row: a credit of the total, and, once that is carried
     out, a debit of what of it is gone; none of a row without points.
@@ -149,7 +151,8 @@ async def _import(
             ended = end_of(error)
             assert ended is not None, "a lost session is no bug"
             raise Ended(_broken_off(str(ended), tally, found), ended.exit_code) from None
-    _show(tally, found, is_opening=is_opening, as_json=as_json)
+    counted = Counted(found.rows, found.requests - tally.unsent, rejects, is_opening)
+    show_json(tally, counted) if as_json else show(tally, counted)
     return EXIT_FAULT_FOUND if tally.errors else EXIT_OK
 
 
@@ -262,31 +265,3 @@ def _stamp(path: Path) -> tuple[int, int]:
     """Return what changes when a file is changed."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size
-
-
-def _show(tally: Tally, found: _Found, *, is_opening: bool, as_json: bool) -> None:
-    sent = found.requests - tally.unsent
-    if as_json:
-        summary: dict[str, Any] = {
-            "rows": found.rows,
-            "sent": sent,
-            "applied": tally.counts["APPLIED"],
-            "no_change": tally.counts["NO_CHANGE"],
-            "simulated": tally.counts["SIMULATED"],
-            "rejected": tally.counts["REJECTED"],
-            "dead_letters": tally.counts[DEAD_LETTER],
-            "errors": dict(tally.errors.most_common()),
-        }
-        showing.write_json(summary)
-        return
-    for line, error in sorted(tally.rejected):
-        showing.talk(f"line {line}: {error}")
-    if (more := tally.errors.total() - len(tally.rejected)) > 0:
-        showing.talk(f"… and {more} more: --rejects FILE writes all of them down.")
-    shown: dict[str, object] = {"rows": found.rows, "requests": sent}
-    for status, number in tally.counts.most_common():
-        shown[status.lower().replace("_", " ")] = f"{number} of {sent}"
-    shown |= {f"  {key}": number for key, number in tally.errors.most_common()}
-    if is_opening and tally.in_use:
-        shown["wallets in use"] = f"{tally.in_use}; an opening balance needs a fresh one"
-    showing.console().print(showing.facts(shown))

@@ -1,7 +1,8 @@
 """Reads files of requests, row by row, and finds every row that cannot be one.
 
 A file is CSV with a heading, or JSON lines; its columns are the fields of a request. The file of an
-opening says instead what each member's wallet holds when the programme moves here.
+opening says instead what each member's wallet holds when the programme moves here. JSON lines may
+also be what an import wrote down of rejected requests.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from schemas.reading import Unreadable, read_json, write_json
 from schemas.request import AdjustmentRequest
 from worker.cli.adjust import kind_of
 from worker.cli.opening import OPENING_COLUMNS, NoOpening, opening
+from worker.cli.rejects import again, made_up_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -57,16 +59,21 @@ class Fault(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A request that a row asks for, and the one to be sent once that has been carried out."""
+    """A request that a row asks for, and the one to be sent once that has been carried out.
+
+    `is_second` says that it is such a one itself.
+    """
 
     line: int
     document: dict[str, Any]
     then: dict[str, Any] | None = None
+    is_second: bool = False
 
 
 class _Row(NamedTuple):
     line: int
     fields: dict[str, Any]
+    then: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +109,19 @@ class File:
                 rule = f"names what line {twice} has named before"
                 field = "member_id" if self.is_opening else "request_id"
                 yield Fault(row.line, field, rule, "the same")
-            fields.setdefault("request_id", f"import-{self.digest[:20]}-{row.line}")
-            yield from self._planned(row.line, fields)
+            fields.setdefault("request_id", made_up_id(self.digest, row.line))
+            yield from self._planned(row.line, fields, row.then)
         return count
 
-    def _planned(self, line: int, fields: dict[str, Any]) -> Iterator[Planned | Fault]:
+    def _planned(
+        self, line: int, fields: dict[str, Any], then: dict[str, Any] | None
+    ) -> Iterator[Planned | Fault]:
         """Yield what a row asks for, or the faults of the first of its requests that has some."""
         try:
-            documents = opening(fields) if self.is_opening else [fields]
+            if self.is_opening:
+                documents = opening(fields)
+            else:
+                documents = [fields] if then is None else [fields, then]
         except NoOpening as error:
             yield Fault(line, error.field, error.rule, error.got)
             return
@@ -118,7 +130,7 @@ class File:
                 yield from found
                 return
         if documents:
-            yield Planned(line, *documents)
+            yield Planned(line, documents[0], next(iter(documents[1:]), None))
 
     def _scope(self, fields: dict[str, Any]) -> object:
         """Return what no two rows may have in common; None where this one has nothing of it."""
@@ -225,13 +237,18 @@ def _json_rows(file: BinaryIO, columns: frozenset[str]) -> Iterator[_Row | Fault
         if not isinstance(document, dict):
             yield Fault(line, "row", "must be a JSON object", shape(document))
             continue
-        unknown = [name for name in document if name not in columns]
+        refused = again(document)
+        if refused is not None and columns is not REQUEST_COLUMNS:
+            yield Fault(line, "row", "must be imported without --opening", "a rejected request")
+            continue
+        found, then = refused or (document, None)
+        unknown = [name for name in found if name not in columns]
         for name in unknown:
             field = name if _FIELD_NAME.fullmatch(name) else "a field"
             rule, is_near = _column_rule(name, columns)
             yield Fault(line, field, rule, "another name" if is_near else shape(name))
         if not unknown:
-            yield _Row(line, {name: v for name, v in document.items() if v is not None})
+            yield _Row(line, {name: v for name, v in found.items() if v is not None}, then)
 
 
 def _value(name: str, cell: str) -> object:

@@ -176,9 +176,10 @@ async def test_rejected_rows_are_told_in_their_order_and_how_many_more_there_are
     file = tmp_path / "rows.csv"
     file.write_text("member_id,points\n" + "".join(f"poor-{number},-1\n" for number in range(25)))
     told = (await points("import", str(file))).stderr.splitlines()
-    lines = [int(line.split()[1].rstrip(":")) for line in told[:-1]]
+    lines = [int(line.split()[1].rstrip(":")) for line in told[:-2]]
     assert (len(lines), lines) == (20, sorted(lines))
-    assert told[-1] == "… and 5 more: --rejects FILE writes all of them down."
+    assert told[-2] == "… and 5 more: --rejects FILE writes all of them down."
+    assert "To try again, add --rejects FILE, mend what is written there, and" in told[-1]
 
 
 async def test_what_a_refused_opening_leaves_unsent_is_written_down_with_it(
@@ -190,6 +191,83 @@ async def test_what_a_refused_opening_leaves_unsent_is_written_down_with_it(
     await points("import", str(file), "--opening", "--rejects", str(rejects))
     row = json.loads(rejects.read_text())
     assert (row["line"], row["request"]["points"], row["unsent"]["points"]) == (2, "25", "-15")
+
+
+async def test_what_was_rejected_is_mended_and_imported_as_it_was_written_down_and_only_once(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file, rejects, left = (tmp_path / name for name in ("rows.csv", "rejects.jsonl", "left.jsonl"))
+    file.write_text("member_id,points\nmend-1,5\nmend-2,-3\nmend-3,-4\n")
+    first = await points("import", str(file), "--rejects", str(rejects))
+    assert (first.code, f"mend {rejects}, and import that file" in first.stderr) == (3, True)
+    rejects.write_text(rejects.read_text().replace('"-3"', '"3"'))
+
+    for _ in range(2):
+        done = await points("import", str(rejects), "--rejects", str(left), "--json")
+        counts = [done.json[name] for name in ("rows", "sent", "applied", "rejected")]
+        assert (done.code, counts) == (3, [2, 2, 1, 1])
+    await points("adjust", "mend-3", "10")
+    again = await points("import", str(left), "--json")
+    assert (again.code, again.json["applied"]) == (0, 1)
+
+    for member, balance in (("mend-1", "5"), ("mend-2", "3"), ("mend-3", "6")):
+        (wallet,) = (await points("balance", member, "--json")).json["wallets"]
+        assert (member, wallet["balance"]) == (member, balance)
+
+
+async def test_what_was_refused_before_stays_so_though_the_reason_is_gone_until_it_is_tried_anew(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    document = b'program_id = "club"\nenrolment = "required"\n[[currencies]]\ncode = "points"\n'
+    assert (await points("program", "apply", "-", stdin=document)).code == 0
+    file, rejects = tmp_path / "rows.csv", tmp_path / "rejects.jsonl"
+    file.write_text("member_id,points\njoining,5\n")
+    arguments = ("import", str(file), "--program", "club", "--rejects", str(rejects))
+    assert (await points(*arguments)).code == 3
+    await points("member", "enrol", "joining", "--program", "club")
+    same = await points(*arguments)
+    assert (same.code, "What was refused, now or before, stays so" in same.stderr) == (3, True)
+    done = await points("import", str(rejects), "--json")
+    assert (done.code, done.json["applied"]) == (0, 1)
+
+
+async def test_an_opening_whose_debit_is_refused_is_told_and_finished_by_importing_the_debit(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    document = (
+        b'program_id = "halves"\nreason_codes = [{ code = "IN", sign = "credit" }]\n'
+        b'[[currencies]]\ncode = "points"\n'
+    )
+    assert (await points("program", "apply", "-", stdin=document)).code == 0
+    file, rejects = tmp_path / "opening.csv", tmp_path / "rejects.jsonl"
+    file.write_text("member_id,balance,total,reason_code\nhalf,10,25,IN\nfull,25,25,IN\n")
+    arguments = ("--program", "halves", "--opening", "--rejects", str(rejects))
+    done = await points("import", str(file), *arguments)
+    assert (done.code, "half open" in done.stdout.decode()) == (3, True)
+    row = json.loads(rejects.read_text())
+    assert (row["error"]["key"], row["request"]["points"]) == ("invalid_reason_code", "-15")
+    refused = await points("import", str(rejects), "--opening")
+    assert (refused.code, "row must be imported without --opening" in refused.stderr) == (2, True)
+    del row["request"]["reason_code"]
+    rejects.write_text(json.dumps(row))
+    assert (await points("import", str(rejects))).code == 0
+    (wallet,) = (await points("balance", "half", "--program", "halves", "--json")).json["wallets"]
+    assert (wallet["balance"], wallet["total"]) == ("10", "25")
+
+
+async def test_an_opening_that_was_refused_is_imported_with_its_debit_into_the_wallet_it_names_now(
+    points: CommandLine, tmp_path: Path
+) -> None:
+    file, rejects = tmp_path / "opening.csv", tmp_path / "rejects.jsonl"
+    file.write_text("member_id,balance,total,currency\nwhole,10,25,pionts\n")
+    await points("import", str(file), "--opening", "--rejects", str(rejects))
+    row = json.loads(rejects.read_text())
+    row["request"]["currency"] = "points"
+    rejects.write_text(json.dumps(row))
+    done = await points("import", str(rejects), "--json")
+    assert (done.code, done.json["sent"], done.json["applied"]) == (0, 2, 2)
+    (wallet,) = (await points("balance", "whole", "--json")).json["wallets"]
+    assert (wallet["balance"], wallet["total"]) == ("10", "25")
 
 
 async def test_openings_of_more_members_than_wait_at_a_time_come_out_right(

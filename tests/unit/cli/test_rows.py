@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.request import AdjustmentRequest
-from worker.cli import rows
+from worker.cli import rejects, rows
 from worker.cli.rows import Fault, File, Format, Planned, digest_of
 
 if TYPE_CHECKING:
@@ -226,3 +226,36 @@ def test_a_faulty_opening_is_named_by_line_and_field(
 ) -> None:
     found = [one for one in plan(file, content, opening=True) if isinstance(one, Fault)]
     assert [(fault.line, fault.field) for fault in found] == faults
+
+
+@pytest.mark.parametrize(
+    ("refused", "tried"),
+    [
+        ("import-0123456789abcdef0123-7", "import-0123456789abcdef0123-7-2"),
+        ("import-0123456789abcdef0123-7-9", "import-0123456789abcdef0123-7-10"),
+        ("import-0123456789abcdef0123-7-credit", "import-0123456789abcdef0123-7-credit-2"),
+        ("import-0123456789abcdef0123-7-credit-2", "import-0123456789abcdef0123-7-credit-3"),
+        ("import-of-may-7", "import-of-may-7"),
+        ("order-4711", "order-4711"),
+    ],
+)
+def test_a_rejected_request_that_is_tried_again_has_the_next_id_unless_it_is_its_own(
+    file: Path, refused: str, tried: str
+) -> None:
+    request = {"request_id": refused, "member_id": "a", "points": "1"}
+    row = rejects.written(3, {"key": "insufficient_points"}, request, None)
+    assert [one["request_id"] for one in documents(plan(file, row, "jsonl"))] == [tried]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'{"request": 5, "line": 1}',
+        b'{"request": {"member_id": "a", "points": 1}, "unsent": 5}',
+        b'{"request": {"member_id": "a", "points": 1}, "member_id": "b"}',
+        b'{"request": {"member_id": "a", "points": 1, "line": 5}}',
+        b'{"request": {"member_id": "a", "points": 1}, "unsent": {"pionts": 1}}',
+    ],
+)
+def test_what_only_looks_like_a_rejected_request_is_refused(file: Path, row: bytes) -> None:
+    assert any(isinstance(one, Fault) for one in plan(file, row, "jsonl"))
