@@ -55,7 +55,7 @@ def read_json(body: bytes) -> object:
     if end != len(text):
         raise _malformed(f"more follows the value at character {end}")
     # Only a text with so many brackets can be so deep, so the levels are rarely counted.
-    if text.count("{") + text.count("[") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
+    if text.count("{") + text.count("[") > DEPTH_MAX and depth(value) > DEPTH_MAX:
         raise _malformed(f"more than {DEPTH_MAX} levels")
     return value
 
@@ -69,6 +69,18 @@ def write_json(value: object, *, sort_keys: bool = False) -> bytes:
     if sort_keys:
         option |= orjson.OPT_SORT_KEYS
     return orjson.dumps(value, _number, option)
+
+
+def depth(value: object) -> int:
+    """Count the levels of nesting, level by level rather than by recursion."""
+    levels = 0
+    level = [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        levels += 1
+        level = [
+            child for item in level for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return levels
 
 
 def _number(value: object) -> orjson.Fragment:
@@ -94,18 +106,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _malformed(what: str) -> Unreadable:
     return Unreadable(MALFORMED_JSON, f"the body is not valid JSON: {what}")
-
-
-def _depth(value: object) -> int:
-    """Count the levels of nesting, level by level rather than by recursion."""
-    depth = 0
-    level = [value]
-    while level := [item for item in level if isinstance(item, dict | list)]:
-        depth += 1
-        level = [
-            child for item in level for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    return depth
 
 
 # The decoder's own `decode` spends longer on surrounding blanks than its scanner on a request.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from schemas import dialects, errors, names, text
 from schemas.fields import METADATA, METADATA_BYTES_MAX
 from schemas.numbers import WHOLE_DIGITS_MAX, Amount, parse
+from schemas.reading import DEPTH_MAX, depth
 from worker.dialects.dialect import (
     Detail,
     Faults,
@@ -50,9 +51,11 @@ _COMMENT: Final = "comment"
 
 _EVENT_TYPE_BYTES_MAX: Final = 128
 _COMMENT_BYTES_MAX: Final = 2000
+# The lane reads it two levels down, as the metadata of a request.
+_PAYLOAD_DEPTH_MAX: Final = DEPTH_MAX - 2
 _PAYLOAD_RULE: Final = (
     f"must be an object, of at most {METADATA_BYTES_MAX} bytes as compact JSON together with its"
-    " eventType, its strings without control characters"
+    f" eventType and {_PAYLOAD_DEPTH_MAX} levels, its strings without control characters"
 )
 
 
@@ -165,7 +168,7 @@ def _payload(body: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     except ValueError:
         is_sound = False
     else:
-        is_sound = type(payload) is dict
+        is_sound = type(payload) is dict and depth(payload) <= _PAYLOAD_DEPTH_MAX
     if not is_sound:
         faults.add(_PAYLOAD, _PAYLOAD_RULE, payload)
     return payload if type(payload) is dict else {}

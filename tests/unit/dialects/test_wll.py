@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from schemas.numbers import NumberText
+from schemas.reading import read_json, write_json
 from tests.dialect_vectors.wll import REWARDS
 from tests.unit.dialects.counter import Json, arrive, program_of
 from worker.dialects.dialect import Refused, Undeliverable
@@ -32,6 +33,14 @@ def reacting(*reactors: tuple[str, str]) -> Json:
             for name, multiplier in reactors
         ]
     }
+
+
+def nested(levels: int) -> Json:
+    """A payload of so many levels."""
+    value: Json = {}
+    for _ in range(levels - 2):
+        value = {"in": value}
+    return {"points": 1, "in": value}
 
 
 def translate(body: object, document: Json | None = REWARDS) -> Json:
@@ -130,6 +139,7 @@ def test_without_a_programme_there_are_no_reactors() -> None:
         (event([1]), "payload"),
         (event({"points": 1, "note": "a\nb"}), "payload"),
         (event({"points": 1, "note": "x" * 4096}), "payload"),
+        (event(nested(31)), "payload"),
         (event({}), "payload.points"),
         (event({"points": None}), "payload.points"),
         (event({"points": "many"}), "payload.points"),
@@ -144,6 +154,11 @@ def test_what_is_wrong_is_told_by_its_field(body: object, field: str) -> None:
     rejection = refused(body)
     assert rejection.key == "invalid_payload"
     assert [detail["field"] for detail in rejection.details] == [field]
+
+
+def test_what_is_taken_of_an_event_is_no_deeper_than_the_lane_reads() -> None:
+    request = {"member_id": "m", **translate(event(nested(30)))}
+    assert read_json(write_json(request)) == request
 
 
 def outcome(**fields: Any) -> Json:
