@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import orjson
 import typer
 
 from schemas.identity import PROGRAM_ID_RULE, is_program_id
 from schemas.names import DEFAULT_PROGRAM_ID
 from worker.cli import showing, toml_text
+from worker.cli.changes import changes, line_of
 from worker.cli.command import Ended, Json, carry_out, check_program, read_file
 from worker.domain.document import BadDocument, from_document
-from worker.domain.table import Fault, path_text, shape
+from worker.domain.table import Fault, shape
 from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK
 from worker.readiness import check_migrated
 from worker.store.programs import apply_program, stored_program, stored_programs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from worker.settings import Settings
 
@@ -26,15 +26,6 @@ program = typer.Typer(no_args_is_help=True, help="Apply and show the documents o
 
 _FILE_BYTES_MAX: Final = 1024 * 1024
 _VERSION_MAX: Final = 2**31 - 1
-_ABSENT: Final = object()
-
-# What tells the tables of a list apart, so that one that moves is not taken for a change.
-_NAMED_BY: Final = {
-    "currencies": "code",
-    "reason_codes": "code",
-    "promotions": "id",
-    "publishers": "user_id",
-}
 
 # Postgres keeps the keys of a document in an order of its own; people read them in this one.
 _KEYS: Final = (
@@ -45,14 +36,6 @@ _KEYS: Final = (
     "code", "decimals", "sign", "max", "rule", "period", "per", "rolling_days", "points",
     "expiry", "balance_cap", "earn_caps", "spend_caps",
 )  # fmt: skip
-
-
-class Change(NamedTuple):
-    """What another document has at a place; None in JSON is what is not there."""
-
-    path: str
-    old: Any
-    new: Any
 
 
 @program.command()
@@ -98,7 +81,7 @@ def apply(
         done = "is applied" if applied.is_new else "is in force already; nothing changed"
         showing.talk(f"Version {applied.version} of programme {program_id} {done}.")
         for change in found:
-            showing.write(showing.visible(_line(change)).encode())
+            showing.write(showing.visible(line_of(change)).encode())
         return EXIT_OK
 
     carry_out(work, unused="AMQP_URL")
@@ -197,48 +180,6 @@ def list_(*, as_json: Json = False) -> None:
         return EXIT_OK
 
     carry_out(work, unused="AMQP_URL")
-
-
-def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[Change]:
-    """Return what is different in a new document, place by place; the old one may be missing.
-
-    A table of a list is named by what it is the table of, as in `currencies[points].decimals`.
-    """
-    before = dict(_values(old or {}, ""))
-    after = dict(_values(new, ""))
-    found = [
-        Change(path, before.get(path), after.get(path))
-        for path in {**after, **before}
-        if before.get(path, _ABSENT) != after.get(path, _ABSENT)
-    ]
-    defaults = [one["currencies"][0]["code"] for one in (old, new) if one]
-    if len(set(defaults)) > 1:
-        found.append(Change("the default currency", *defaults))
-    return found
-
-
-def _values(value: Any, path: str) -> Iterable[tuple[str, Any]]:
-    """Yield each plain value of a document with its path; an empty table or list is one."""
-    if isinstance(value, dict) and (value or not path):
-        for key, item in value.items():
-            inner = path_text((key,))
-            yield from _values(item, f"{path}.{inner}" if path else inner)
-    elif isinstance(value, list) and value:
-        naming = _NAMED_BY.get(path)
-        for index, item in enumerate(value):
-            name = item[naming] if naming else index
-            yield from _values(item, f"{path}[{name}]")
-    else:
-        yield path, value
-
-
-def _line(change: Change) -> str:
-    old, new = (orjson.dumps(value).decode() for value in (change.old, change.new))
-    if change.old is None:
-        return f"+ {change.path} = {new}"
-    if change.new is None:
-        return f"- {change.path} = {old}"
-    return f"  {change.path}: {old} → {new}"
 
 
 def _read(file: str) -> str:
