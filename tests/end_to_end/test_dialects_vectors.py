@@ -189,6 +189,7 @@ async def test_a_dialect_that_comes_by_a_bucket_key_is_of_no_type_that_a_lane_kn
     )
     letter = await vendors.letter_of("by bucket")
     assert letter.headers["x-error-key"] == "unknown_type"
+    assert "goes through the door" in str(letter.headers["x-error-message"])
 
 
 async def test_without_a_message_id_a_vendors_message_is_no_request(vendors: Vendors) -> None:

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 MEMBER_ERASED: Final = Rejection(errors.MEMBER_INACTIVE, "The member is erased.")
 _MEMBER_BLOCKED: Final = Rejection(errors.MEMBER_INACTIVE, "The member is blocked.")
 
+_UNLISTED: Final = Rejection(
+    errors.NOT_PERMITTED, "The programme does not list the publisher of this request."
+)
+_NAMELESS: Final = Rejection(
+    errors.NOT_PERMITTED,
+    "The message names no publisher: set the AMQP property user_id to the name it logs in with.",
+)
+
 _PERMISSIONS: Final[dict[str, Permission]] = {
     names.ADJUST: "adjust",
     names.SET_BALANCE: "set_balance",
@@ -154,9 +162,7 @@ def _permission(program: Program, arrival: Arrival, request: Request) -> Rejecti
         if publisher.user_id == arrival.publisher:
             break
     else:
-        return Rejection(
-            errors.NOT_PERMITTED, "The programme does not list the publisher of this request."
-        )
+        return _UNLISTED if arrival.publisher else _NAMELESS
     if request.operation == names.EXPIRE:
         return None
     needed = [_PERMISSIONS[request.operation]]

@@ -14,6 +14,7 @@ from schemas.identity import identity
 from schemas.reading import Unreadable, read_json
 from schemas.request import AdjustmentRequest, canonical
 from schemas.topology import bucket_key, bucket_of
+from worker.dialects import DIALECTS
 from worker.domain.member import Arrival
 from worker.domain.outcome import Rejection
 from worker.envelope import heeding, properties
@@ -200,6 +201,12 @@ class Reader:
                     errors.UNSUPPORTED_CONTENT_TYPE,
                     f"content_type must be {names.JSON_CONTENT_TYPE}",
                 )
+        if delivery.type in DIALECTS and delivery.type not in types:
+            return Letter(
+                errors.UNKNOWN_TYPE,
+                f"a message of type {delivery.type} goes through the door: publish it with a"
+                " routing key that is no bucket's",
+            )
         if delivery.type not in types:
             return Letter(errors.UNKNOWN_TYPE, f"type must be {names.REQUEST_TYPE}")
         if len(delivery.body) > self._body_bytes_max:

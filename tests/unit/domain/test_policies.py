@@ -69,6 +69,16 @@ class TestPublishers:
         assert desk.refusal(1) == "not_permitted"
         assert desk.refusal(operation="EXPIRE") == "not_permitted"
 
+    @pytest.mark.parametrize(
+        ("publisher", "told"), [("other", "does not list"), (None, "user_id"), ("", "user_id")]
+    )
+    def test_who_names_no_publisher_is_told_how(self, publisher: str | None, told: str) -> None:
+        desk = listing(*ALL)
+        desk.publisher = publisher
+        rejection = desk.ask(1).rejection
+        assert rejection is not None
+        assert told in rejection.message
+
     def test_who_is_listed_may_ask_for_what_is_due(self) -> None:
         assert listing().refusal(operation="EXPIRE") is None
 
