@@ -26,7 +26,7 @@ from worker.broker.dead_letters import (
 )
 from worker.cli import showing
 from worker.cli.command import Ended, Json, Yes, broker, carry_out
-from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
+from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.masking import MASK
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def _settle(
     as_json: bool,
 ) -> None:
     """Do one thing to each of the letters, asking first; end with 3 if one is not there."""
-    if not yes and not showing.confirmed(f"Really {verb} {', '.join(letter_ids)}?"):
-        raise typer.Exit(EXIT_USAGE)
+    if not yes:
+        showing.ask(f"Really {verb} {', '.join(letter_ids)}?")
 
     async def work(settings: Settings) -> int:
         settled = []

@@ -227,7 +227,7 @@ async def _check_whole(settings: Settings, report: Report) -> None:
     except NotReady as error:
         report.fault("settings", str(error), "")
     else:
-        report.ok("settings", "they agree with those of the other workers")
+        report.ok("settings", "prefix, lanes, prefetch and batches are as the workers agreed")
 
 
 def _document(settings: Settings, report: Report) -> dict[str, object]:

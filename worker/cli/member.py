@@ -12,7 +12,7 @@ from schemas.text import text_rule
 from worker.cli import showing
 from worker.cli.command import Ended, Json, Member, Program, Yes, carry_out
 from worker.dialects import IDENTIFIER_NAMES
-from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
+from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK
 from worker.identifiers import VALUE_BYTES_MAX, fingerprint, is_value, key_digest
 from worker.readiness import check_migrated
 from worker.store import members
@@ -137,7 +137,7 @@ def identify(
         secret, key = settings.identifier_key.get_secret_value(), MemberKey(program, member_id)
         found, digest = fingerprint(secret, name, given), key_digest(secret)
         try:
-            return await _work(
+            code = await _work(
                 settings,
                 lambda url: members.identify(url, key, name, found, digest, is_removed=remove),
                 f"is no longer known by this {name}" if remove else f"is known by this {name}",
@@ -149,6 +149,12 @@ def identify(
                 " was then; nothing was changed.",
                 EXIT_BAD_CONFIGURATION,
             ) from None
+        if not remove and not as_json:
+            showing.talk(
+                "Every worker needs this POINTS_IDENTIFIER_KEY from now on: /readyz says where it"
+                " is missing."
+            )
+        return code
 
     carry_out(work, unused="AMQP_URL")
 
@@ -170,10 +176,8 @@ def erase(
 
     Example: points-worker member erase alice --program acme --yes
     """
-    if not yes and not showing.confirmed(
-        f"Really erase member {member_id} of programme {program} for good?"
-    ):
-        raise typer.Exit(EXIT_USAGE)
+    if not yes:
+        showing.ask(f"Really erase member {member_id} of programme {program} for good?")
 
     async def work(settings: Settings) -> int:
         await check_migrated(settings)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas import names, reading
+from worker.exits import EXIT_OK, EXIT_USAGE
 from worker.masking import mask
 
 if TYPE_CHECKING:
@@ -66,13 +67,16 @@ def talk(text: str) -> None:
     sys.stderr.write(visible(mask(text)) + "\n")
 
 
-def confirmed(question: str) -> bool:
-    """Ask the user; nobody there to answer is a no."""
+def ask(question: str) -> None:
+    """Ask the user, and go on only after a yes; nobody there to answer is wrong usage."""
     try:
-        return typer.confirm(question, err=True)
+        is_wanted = typer.confirm(question, err=True)
     except typer.Abort:
         talk("\nNobody answered: say --yes.")
-        return False
+        raise typer.Exit(EXIT_USAGE) from None
+    if not is_wanted:
+        talk("Nothing done.")
+        raise typer.Exit(EXIT_OK)
 
 
 def write(body: bytes) -> None:

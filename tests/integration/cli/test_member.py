@@ -115,6 +115,15 @@ async def test_an_identifier_is_stored_as_its_fingerprint_alone_and_belongs_to_o
         assert NUMBER not in done.stdout.decode() + done.stderr
 
 
+async def test_whoever_stores_an_identifier_is_told_that_every_worker_needs_the_key(
+    points: CommandLine,
+) -> None:
+    given = ("member", "identify", "ned", "--name", "email", "--value", "ned@x")
+    told = "Every worker needs this POINTS_IDENTIFIER_KEY from now on: /readyz"
+    assert told in (await points(*given, env=ENV)).stderr
+    assert told not in (await points(*given, "--remove", env=ENV)).stderr
+
+
 async def test_an_identifier_needs_a_key_and_must_be_one(points: CommandLine) -> None:
     arguments = ("member", "identify", "ed", "--name", "email")
     keyless = await points(*arguments, "--value", "ed@example.org")
@@ -194,7 +203,7 @@ async def test_erasing_blanks_what_is_personal_and_leaves_all_else_as_it_was(
     before = await outcomes(owner, "fay")
     balance = (await points("balance", "fay", "--json")).json["wallets"]
     asked = await points("member", "erase", "fay", stdin=b"n\n")
-    assert (asked.code, await outcomes(owner, "fay")) == (2, before)
+    assert (asked.code, await outcomes(owner, "fay")) == (0, before)
     erased = await points("member", "erase", "fay", "--yes", "--json")
     assert erased.json == {
         "program_id": "default",

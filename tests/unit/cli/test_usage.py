@@ -239,9 +239,13 @@ def test_a_file_with_ids_that_are_none_is_an_error_of_usage(body: bytes) -> None
     assert invoke("adjust", "-f", "-", stdin=body).exit_code == EXIT_USAGE
 
 
-def test_dead_letters_are_not_touched_before_somebody_says_yes() -> None:
-    for answer in (b"n\n", b""):
-        assert invoke("dead-letters", "drop", "0123456789abcdef", stdin=answer).exit_code == 2
+@pytest.mark.parametrize(
+    "line", ["dead-letters drop 0123456789abcdef", "member erase alice"], ids=str.split
+)
+def test_nothing_is_done_before_somebody_says_yes_and_a_no_is_an_answer(line: str) -> None:
+    for answer, code, told in ((b"n\n", 0, "Nothing done."), (b"", 2, "Nobody answered: say")):
+        done = invoke(*line.split(), stdin=answer)
+        assert (done.exit_code, told in done.stderr) == (code, True)
 
 
 def test_the_exported_documents_are_those_of_the_models(tmp_path: Path) -> None:
