@@ -1,7 +1,8 @@
 """The dialects: what vendors' systems send, made canonical, and the answers in their own words.
 
-Pure translation, chosen by the AMQP type. Nothing behind the door knows which dialect a request
-came in, but the rendering of its reply.
+Pure translation, chosen by the AMQP type; only the keys of encrypted bodies are read from their
+folders, once, by `jwe`. Nothing behind the door knows which dialect a request came in, but the
+rendering of its reply.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -55,6 +56,7 @@ _IV_BYTES: Final = {
     "A128CBC-HS256": (16,),
 }
 _TAG_BYTES: Final = 16
+_UNSOUND: Final = "the token is unsound, or of another kind"
 
 # `zip` would let a short token become a huge body; `crit` asks for what nobody here knows of.
 _REFUSED_PARAMETERS: Final = frozenset({"zip", "crit"})
@@ -69,11 +71,14 @@ _Key = TypeVar("_Key", rsa.RSAPrivateKey, rsa.RSAPublicKey)
 class DecryptionFailed(Exception):
     """An encrypted body that cannot be opened.
 
-    It never says why: whoever tries out tokens must not learn how far each of them got.
+    Its text never says why: whoever tries out tokens must not learn how far each of them got.
+    `reason` is for the operator alone, as is the `kid`, None where it could be no key's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str, kid: str | None = None) -> None:
         super().__init__("the body could not be decrypted")
+        self.reason = reason
+        self.kid = kid
 
 
 class UnknownKid(Exception):
@@ -132,13 +137,23 @@ class Keyring:
         """
         token = body.get(FIELD)
         if len(body) != 1 or not isinstance(token, str) or len(token) > TOKEN_CHARACTERS_MAX:
-            raise DecryptionFailed
-        try:
-            return self._open(token)
-        except (JWException, Unreadable, ValueError):
-            pass
-        # Raised out here so that the reason does not hang on to it as its context.
-        raise DecryptionFailed
+            raise DecryptionFailed(_UNSOUND)
+        header = _header(token)
+        if header is None:
+            raise DecryptionFailed(_UNSOUND)
+        kid = header.get("kid")
+        if type(kid) is not str or not kid:
+            raise DecryptionFailed("the token names no kid")
+        shown = kid if _KID.fullmatch(kid) else None
+        key = self._private.get(kid)
+        if key is None:
+            raise DecryptionFailed("no private key has the token's kid", shown)
+        opened = JWE(algs=[_KEY_ENCRYPTION, header["enc"]])
+        with suppress(JWException, ValueError):
+            opened.deserialize(token, key)
+            return bytes(opened.payload)
+        # Raised out here so that the library's reason does not hang on to it as its context.
+        raise DecryptionFailed("the token does not verify", shown)
 
     def encrypt(self, content: bytes, kid: str) -> dict[str, str]:
         """Return a body that only the owner of the key of that kid can read.
@@ -163,33 +178,27 @@ class Keyring:
         token.add_recipient(key)
         return {FIELD: token.serialize(compact=True)}
 
-    def _open(self, token: str) -> bytes:
-        """Open a token in compact form that its header allows to be opened.
-
-        Raises ValueError, Unreadable or JWException.
-        """
-        header_bytes, _, iv, _, tag = map(_decoded, token.split("."))
-        header = read_json(header_bytes)
-        if type(header) is not dict or not _REFUSED_PARAMETERS.isdisjoint(header):
-            raise ValueError
-        kid, content_encryption = header.get("kid"), header.get("enc")
-        if header.get("alg") != _KEY_ENCRYPTION or type(kid) is not str:
-            raise ValueError
-        if type(content_encryption) is not str:
-            raise ValueError
-        if len(iv) not in _IV_BYTES.get(content_encryption, ()) or len(tag) != _TAG_BYTES:
-            raise ValueError
-        key = self._private.get(kid)
-        if key is None:
-            raise ValueError
-        opened = JWE(algs=[_KEY_ENCRYPTION, content_encryption])
-        opened.deserialize(token, key)
-        return bytes(opened.payload)
-
 
 def fingerprint(key: rsa.RSAPublicKey) -> str:
     """Return the kid that Mastercard's clients make of a key: the hex SHA-256 of its SPKI."""
     return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _header(token: str) -> dict[str, Any] | None:
+    """Return the header of a token in compact form, None where it does not allow to be opened."""
+    try:
+        header_bytes, _, iv, _, tag = map(_decoded, token.split("."))
+        header = read_json(header_bytes)
+    except (Unreadable, ValueError):
+        return None
+    if type(header) is not dict or not _REFUSED_PARAMETERS.isdisjoint(header):
+        return None
+    content_encryption = header.get("enc")
+    if header.get("alg") != _KEY_ENCRYPTION or type(content_encryption) is not str:
+        return None
+    if len(iv) not in _IV_BYTES.get(content_encryption, ()) or len(tag) != _TAG_BYTES:
+        return None
+    return header
 
 
 def _decoded(part: str) -> bytes:

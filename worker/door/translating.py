@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+
 from schemas import errors, names
 from schemas.identity import Identity, identity
 from schemas.reading import Unreadable, read_json, write_json
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from worker.domain.program import Program
     from worker.envelope.reading import Reader
     from worker.store.directory import Directory, KeyFault
+
+_log = structlog.get_logger("worker.door")
 
 # Of the vendor's own headers no others go on: they may hold identifiers.
 _PASSED_ON: Final = frozenset({names.TRACEPARENT_HEADER, names.ORIGINAL_USER_ID_HEADER})
@@ -200,6 +204,8 @@ class Translator:
         try:
             return read_json(self._keyring.decrypt(document))
         except jwe.DecryptionFailed as error:
+            # Who sent it learns no more than that it failed.
+            _log.warning("decryption_failed", reason=error.reason, kid=error.kid)
             message.letter = message.letter or Letter(errors.DECRYPTION_FAILED, str(error))
         except Unreadable as error:
             message.letter = message.letter or Letter(error.key, error.message)

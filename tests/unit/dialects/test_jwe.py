@@ -73,6 +73,13 @@ def is_refused(token: object, **more: object) -> bool:
     return True
 
 
+def why(token: str) -> tuple[str, str | None]:
+    """Why a token is not opened, and for which kid, as the operator is told."""
+    with pytest.raises(DecryptionFailed) as caught:
+        RING.decrypt({"encryptedData": token})
+    return caught.value.reason, caught.value.kid
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> JweEncryptionConfig:
     return client_of(tmp_path_factory.mktemp("client"), OURS, THEIRS)
@@ -209,6 +216,26 @@ def test_what_a_header_must_say_is_missed(name: str) -> None:
     header = {key: value for key, value in HEADER.items() if key != name}
 
     assert is_refused(token_by_hand(header=json.dumps(header).encode()))
+
+
+def test_the_operator_is_told_whether_the_key_or_the_token_is_at_fault() -> None:
+    def header(**more: Any) -> bytes:
+        return json.dumps(HEADER | more).encode()
+
+    for missing in ({"kid": None}, {"kid": ""}, {"kid": 7}):
+        assert why(token_by_hand(header=header(**missing))) == ("the token names no kid", None)
+    unknown = "no private key has the token's kid"
+    assert why(token_by_hand(header=header(kid="2025-11"))) == (unknown, "2025-11")
+    # What can be no file's name is not shown.
+    assert why(token_by_hand(header=header(kid="5555 0000 1111 2222"))) == (unknown, None)
+    unsound = ("the token is unsound, or of another kind", None)
+    assert why("x") == why(token_by_hand(13)) == unsound
+    assert why(token_by_hand(header=header(alg="RSA-OAEP"))) == unsound
+    # Whether the key or the tag was the wrong one stays untold.
+    unverified = ("the token does not verify", "2026-05")
+    assert why(token_by_library(HEADER | {"kid": "2026-05"})) == unverified
+    untagged = token_by_hand().rpartition(".")[0] + "." + encoded(bytes(16))
+    assert why(untagged) == ("the token does not verify", "2026-11")
 
 
 def test_a_header_that_says_something_twice_is_refused() -> None:
