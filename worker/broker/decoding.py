@@ -86,7 +86,7 @@ def decode_properties(  # noqa: C901, PLR0912 - a flag each, in the order of the
 
     A header that finds no room within `headers_bytes_max` beside those before it is left out, so
     that what is passed on has room for headers of ours; those, and the broker's counts, always
-    stay. The delivery says whether anything was left out.
+    stay and take up none of it. The delivery says whether anything was left out.
     """
     size, flags = _HEADER(data, at + 4)
     at += 14
@@ -145,10 +145,10 @@ def _read_headers(
             start = at
             key, at = _short(data, at)
             value, at = _value(data, at, 1)
-            if at - start <= bytes_left:
-                bytes_left -= at - start
+            if key in _ALWAYS_KEPT:
                 headers[key] = value
-            elif key in _ALWAYS_KEPT:
+            elif at - start <= bytes_left:
+                bytes_left -= at - start
                 headers[key] = value
             else:
                 is_whole = False
