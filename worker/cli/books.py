@@ -10,7 +10,7 @@ from rich.text import Text
 
 from schemas.names import DEFAULT_PROGRAM_ID
 from schemas.times import parse_date
-from worker.cli import showing, statement
+from worker.cli import showing, statement, wallets
 from worker.cli.command import (
     Ended,
     Json,
@@ -27,6 +27,7 @@ from worker.store import holdings, views
 if TYPE_CHECKING:
     from worker.settings import Settings
     from worker.store.entry import Entry
+    from worker.store.pool import Pool
 
 _LOTS_SHOWN = 10
 _LOTS_MAX = 10_000
@@ -108,7 +109,11 @@ def balance(
     category, balance, available, held, due, held_due, deficit, total, version, next_expiry
     (points, expires_at), holds (hold_id, points, lapses_at, is_due), lots (lot_id, remaining,
     expires_at, is_due, award_id, award_type, promotion_id) and lots_truncated. Amounts are text
-    with their currency's decimals.
+    with their currency's decimals. Then waiting: stream, ordinal (the one that is waited for) and
+    requests.
+
+    Wallets come in the order of the programme's currencies. Requests that came early and wait for
+    their predecessors are told where no --at is given.
 
     Ends with 3 if the programme does not know the member.
 
@@ -123,12 +128,14 @@ def balance(
                 view = await holdings.member_view(pool, program, member, at=moment, lots_max=lots)
             except OverflowError:
                 raise Ended("--at lies beyond the calendar.", EXIT_USAGE) from None
-            is_known = bool(view.wallets) or await views.is_known(pool, program, member)
+            unknown = None if view.wallets else await _unknown(pool, program, member)
         if as_json:
             showing.write_json(view)
-        elif is_known:
-            _print_member(view, is_past=at is not None)
-        return EXIT_OK if is_known else _unknown(program, member)
+        elif unknown is None:
+            wallets.show(view, is_past=at is not None)
+        if unknown is not None:
+            raise Ended(unknown, EXIT_FAULT_FOUND)
+        return EXIT_OK
 
     carry_out(work, unused="AMQP_URL")
 
@@ -172,7 +179,7 @@ def history(
         await check_migrated(settings)
         async with views.view_pool(settings) as pool:
             entries = await views.stream_view(pool, program, member, before=before, count_max=limit)
-            is_known = bool(entries) or await views.is_known(pool, program, member)
+            unknown = None if entries else await _unknown(pool, program, member)
         if as_json:
             showing.write_json(
                 [
@@ -186,17 +193,22 @@ def history(
             )
         elif entries:
             statement.show(entries, f"Member {member} of programme {program}", has_lots=lots)
-        elif is_known:
+        elif unknown is None:
             showing.talk(f"Member {member} of programme {program} has no such events.")
-        return EXIT_OK if is_known else _unknown(program, member)
+        if unknown is not None:
+            raise Ended(unknown, EXIT_FAULT_FOUND)
+        return EXIT_OK
 
     carry_out(work, unused="AMQP_URL")
 
 
-def _unknown(program: str, member: str) -> int:
-    """Say that there is no such member, and return the exit code for it."""
-    showing.talk(f"Programme {program} does not know member {member}.")
-    return EXIT_FAULT_FOUND
+async def _unknown(pool: Pool, program: str, member: str) -> str | None:
+    """Return a sentence where the books have never heard of a member, or not of the programme."""
+    if await views.is_known(pool, program, member):
+        return None
+    if not await views.has_program(pool, program):
+        return f"There is no programme {program}."
+    return f"Programme {program} does not know member {member}."
 
 
 def _unanswered(
@@ -221,89 +233,3 @@ def _print_entry(entry: Entry, *, is_own: bool) -> None:
     out.print(showing.outcome(read_document(entry.outcome)))
     if not is_own:
         out.print()
-
-
-def _print_member(view: holdings.MemberView, *, is_past: bool) -> None:
-    if not view.wallets:
-        yet = f"had no wallet at {showing.moment(view.at)}" if is_past else "has no wallet yet"
-        showing.talk(f"Member {view.member_id} of programme {view.program_id} {yet}.")
-        return
-    out = showing.console()
-    if is_past:
-        out.print(Text(f"As of {showing.moment(view.at)}", "bold"))
-        out.print()
-    for number, wallet in enumerate(view.wallets):
-        if number:
-            out.print()
-        _print_wallet(wallet)
-
-
-def _print_wallet(wallet: holdings.WalletView) -> None:
-    out = showing.console()
-    coming = wallet.next_expiry
-    out.print(Text(f"{wallet.currency} {wallet.category}", "bold"))
-    rows: dict[str, object] = {
-        "balance": wallet.balance,
-        "available": Text(wallet.available, "green"),
-        "held": wallet.held if wallet.holds else None,
-        "due": _due(wallet),
-        "deficit": Text(wallet.deficit, "red") if float(wallet.deficit) else None,
-        "total": f"{wallet.total} earned so far",
-        "version": str(wallet.version),
-        "next expiry": f"{coming.points} at {showing.moment(coming.expires_at)}"
-        if coming
-        else "none",
-    }
-    out.print(showing.facts(rows))
-    if wallet.holds:
-        holds = showing.table("hold", "points", "lapses", "", right=("points",), whole=("lapses",))
-        for hold in wallet.holds:
-            due = "due" if hold.is_due else ""
-            holds.add_row(
-                showing.visible(hold.hold_id), hold.points, showing.moment(hold.lapses_at), due
-            )
-        out.print()
-        out.print(holds)
-    if wallet.lots:
-        _print_lots(wallet.lots)
-    if wallet.lots_truncated:
-        out.print(Text("There are more lots: see --lots.", "dim"))
-
-
-def _print_lots(lots: list[holdings.LotView]) -> None:
-    is_labelled = any(lot.award_id or lot.promotion_id for lot in lots)
-    table = showing.table(
-        "lot", "points", "expires", "", *(["awarded for"] if is_labelled else []),
-        right=("lot", "points"), whole=("expires",),
-    )  # fmt: skip
-    for lot in lots:
-        labels = []
-        if lot.award_id:
-            kind = f" ({lot.award_type})" if lot.award_type else ""
-            labels.append(f"award {lot.award_id}{kind}")
-        if lot.promotion_id:
-            labels.append(f"promotion {lot.promotion_id}")
-        cells = [
-            lot.lot_id,
-            lot.remaining,
-            showing.moment(lot.expires_at),
-            "due" if lot.is_due else "",
-        ]
-        if is_labelled:
-            cells.append(showing.visible(", ".join(labels)))
-        table.add_row(*cells, style="yellow" if lot.is_due else "")
-    out = showing.console()
-    out.print()
-    out.print(table)
-
-
-def _due(wallet: holdings.WalletView) -> Text | None:
-    """Tell what has fallen due already, None where nothing has."""
-    parts = []
-    if any(lot.is_due for lot in wallet.lots) or float(wallet.due):
-        parts.append(f"{wallet.due} expired")
-    if float(wallet.held_due):
-        parts.append(f"{wallet.held_due} no longer held")
-    if not parts:
-        return None
-    return Text(f"{' and '.join(parts)}, to be taken out with the next request", "yellow")

@@ -6,9 +6,9 @@ the same member of the rules, and one function tells what it holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo
 
 from schemas import names
@@ -21,7 +21,7 @@ from worker.store.entry import changes_of_lots, minor_units, read_outcome
 from worker.store.keys import MemberKey
 from worker.store.reading import place_lots, place_wallets
 from worker.store.statements import columns, statement
-from worker.store.views import snapshot
+from worker.store.views import StreamView, snapshot, streams_view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,10 @@ class WalletView:
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """A member's wallets; `sequence` is 0 and all else empty for a member nobody heard of."""
+    """A member's wallets; `sequence` is 0 and all else empty for a member nobody heard of.
+
+    `waiting` are the requests that came early: now, and none where another moment is looked at.
+    """
 
     program_id: str
     member_id: str
@@ -106,6 +109,7 @@ class MemberView:
     last_recorded_at: datetime | None
     at: datetime
     wallets: list[WalletView]
+    waiting: list[StreamView] = field(default_factory=list)
 
 
 async def member_view(
@@ -124,15 +128,20 @@ async def member_view(
     moment from the journal.
     """
     key = MemberKey(program_id, member_id)
+    waiting: list[StreamView] = []
     async with snapshot(pool) as connection:
+        document = await _document(connection, program_id)
         if at is None:
             member, moment = await present(connection, key)
+            waiting = await streams_view(connection, key)
         else:
-            moment = instant(at, await zone_of(connection, program_id))
+            moment = instant(at, ZoneInfo(document.get("time_zone", "UTC")))
             member = await past(connection, key, moment)
         rows = await connection.fetch(statement("view_currencies"), program_id)
-    decimals = {code: scale for _, code, scale in rows}
-    return view_of(member, moment, decimals, lots_max=lots_max)
+    listed = [currency["code"] for currency in document.get("currencies", [])]
+    scales = {code: scale for _, code, scale in rows}
+    decimals = {code: scales[code] for code in [*listed, *scales]}
+    return replace(view_of(member, moment, decimals, lots_max=lots_max), waiting=waiting)
 
 
 def instant(at: date | datetime, zone: ZoneInfo) -> datetime:
@@ -144,10 +153,10 @@ def instant(at: date | datetime, zone: ZoneInfo) -> datetime:
     return moment if isinstance(at, datetime) else moment - timedelta(microseconds=1)
 
 
-async def zone_of(connection: Connection, program_id: str) -> ZoneInfo:
-    """Return a programme's time zone, UTC for a programme that does not exist."""
+async def _document(connection: Connection, program_id: str) -> dict[str, Any]:
+    """Return a programme's document in force, an empty one for a programme that does not exist."""
     rows = await connection.fetch(statement("view_programs"), program_id, None)
-    return ZoneInfo(rows[0]["document"].get("time_zone", "UTC") if rows else "UTC")
+    return cast("dict[str, Any]", rows[0]["document"]) if rows else {}
 
 
 async def present(connection: Connection, key: MemberKey) -> tuple[Member, datetime]:
@@ -215,8 +224,12 @@ def _fold(member: Member, lots: dict[int, Lot], row: asyncpg.Record) -> None:
 def view_of(
     member: Member, at: datetime, decimals: Mapping[str, int], *, lots_max: int
 ) -> MemberView:
-    """Tell what a member holds, looked at from a moment."""
-    places = sorted(place for place, wallet in member.wallets.items() if wallet.version)
+    """Tell what a member holds, looked at from a moment; `decimals` has the currencies' order."""
+    order = {code: number for number, code in enumerate(decimals)}
+    places = sorted(
+        (place for place, wallet in member.wallets.items() if wallet.version),
+        key=lambda place: (order.get(place[0], len(order)), place),
+    )
     return MemberView(
         member.program_id,
         member.member_id,

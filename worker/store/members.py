@@ -120,13 +120,15 @@ async def erase(database_url: str, key: MemberKey) -> Erased:
     Amounts, ids and fingerprints stay, so the books still add up and repeats get the answers they
     had, blanked. Requests that wait for their predecessors lose their bodies and are due at once,
     to be rejected. Erasing again blanks what has been stored since. Acts as the role that alone
-    may change answers. Raises NotDone for a member nobody knows, and PassingFault.
+    may change answers. Raises NotDone for a member nobody knows, and PassingFault. Members of a
+    programme that there is not may have refusals stored.
     """
     async with connected(database_url) as connection, connection.transaction():
         await connection.execute(_LOCK_TIMEOUT)
+        has_program = await _has_program(connection, key)
         await connection.execute(f"SET LOCAL ROLE {ERASER_ROLE}")
         if await _lock(connection, key) is None:
-            raise _unknown(key)
+            raise _unknown(key) if has_program else _no_program(key)
         waiting = await connection.fetchval(statement("erase_early_requests"), *key)
         await connection.execute(statement("erase_member"), *key, waiting > 0)
         identifiers = await connection.fetchval(statement("erase_identifiers"), *key)
@@ -168,8 +170,8 @@ async def _locked(
     """Give a transaction in which the member is locked; `is_made` makes one who is not there."""
     async with connected(database_url) as connection, connection.transaction():
         await connection.execute(_LOCK_TIMEOUT)
-        if not await connection.fetch(statement("view_programs"), key.program_id, None):
-            raise NotDone(f"There is no programme {key.program_id}.")
+        if not await _has_program(connection, key):
+            raise _no_program(key)
         if is_made:
             columns = ([key.program_id], [key.member_id])
             await connection.execute(statement("create_members"), *columns)
@@ -221,3 +223,11 @@ def _state(
 
 def _unknown(key: MemberKey) -> NotDone:
     return NotDone(f"Programme {key.program_id} does not know member {key.member_id}.")
+
+
+async def _has_program(connection: Connection, key: MemberKey) -> bool:
+    return bool(await connection.fetch(statement("view_programs"), key.program_id, None))
+
+
+def _no_program(key: MemberKey) -> NotDone:
+    return NotDone(f"There is no programme {key.program_id}.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.settings import Settings
+    from worker.store.keys import MemberKey
     from worker.store.pool import Connection, Pool
 
 SEQUENCE_MAX = 2**63 - 1
@@ -43,6 +44,15 @@ class WaitingView:
     stream: str
     ordinal: int
     deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StreamView:
+    """How many requests of a stream ("" for the one without a name) wait for an ordinal."""
+
+    stream: str
+    ordinal: int
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +107,19 @@ async def request_view(
     return WaitingView(*row) if row else None
 
 
+async def streams_view(connection: Connection, key: MemberKey) -> list[StreamView]:
+    """Return in which streams requests of a member wait for their predecessors."""
+    return [StreamView(*row) for row in await connection.fetch(statement("view_streams"), *key)]
+
+
 async def is_known(pool: Pool, program_id: str, member_id: str) -> bool:
     """Return whether a programme has heard of a member: enrolled or not, with points or without."""
     return bool(await pool.fetchval(statement("view_known"), program_id, member_id))
+
+
+async def has_program(pool: Pool, program_id: str) -> bool:
+    """Return whether there is a programme."""
+    return bool(await pool.fetch(statement("view_programs"), program_id, None))
 
 
 async def stream_view(

@@ -156,6 +156,56 @@ async def test_a_member_nobody_heard_of_ends_with_3_and_one_that_has_nothing_yet
     assert new.stderr.startswith("Member newcomer of programme default has no ")
 
 
+@pytest.mark.parametrize(
+    "command", [["balance", "a"], ["history", "a"], ["member", "erase", "a", "--yes"]], ids=" ".join
+)
+async def test_a_programme_that_there_is_not_is_told_as_such(
+    points: CommandLine, command: list[str]
+) -> None:
+    told = await points(*command, "--program", "nowhere")
+    assert (told.code, told.stderr) == (3, "There is no programme nowhere.\n")
+
+
+async def test_a_balance_has_the_currencies_in_the_order_of_the_document(
+    points: CommandLine,
+) -> None:
+    codes = ["zinc", "amber", "mica"]
+    document = 'program_id = "ordered"\n' + "".join(
+        f'[[currencies]]\ncode = "{code}"\n' for code in codes
+    )
+    assert (await points("program", "apply", "-", stdin=document.encode())).code == 0
+    for code in ("amber", "mica", "zinc"):
+        await points("adjust", "olga", "1", "--program", "ordered", "--currency", code)
+    shown = await points("balance", "olga", "--program", "ordered", "--json")
+    assert [wallet["currency"] for wallet in shown.json["wallets"]] == codes
+
+
+async def test_a_balance_tells_how_many_requests_wait_and_for_which_ordinal(
+    points: CommandLine,
+) -> None:
+    for ordinal, stream in ((2, []), (4, []), (5, ["--ordinal-stream", "till"])):
+        late = await points("adjust", "willow", "1", "--timeout", "0.1", *stream,
+                            "--ordinal", str(ordinal))  # fmt: skip
+        assert late.code == 75
+
+    async def waiting() -> Any:
+        shown = await points("balance", "willow", "--json")
+        return shown.json["waiting"] if len(shown.json["waiting"]) == 2 else None
+
+    assert await until(waiting, what="they wait") == [
+        {"stream": "", "ordinal": 1, "requests": 2},
+        {"stream": "till", "ordinal": 1, "requests": 1},
+    ]
+    nothing_yet = await points("balance", "willow")
+    assert nothing_yet.stdout.decode().splitlines() == [
+        "2 requests wait for ordinal 1.",
+        "1 request waits for ordinal 1 of stream till.",
+    ]
+    await points("adjust", "willow", "1", "--ordinal", "1")
+    one_left = (await points("balance", "willow")).stdout.decode()
+    assert "\n\n1 request waits for ordinal 3.\n" in one_left
+
+
 async def test_tail_follows_what_it_was_asked_for(points: CommandLine) -> None:
     process = await points.start("tail", "--member", "frida", "--program", "default", "--json",
                                  "--type", "POINTS_ADJUSTED", "--limit", "2")  # fmt: skip

@@ -123,7 +123,7 @@ async def test_a_balance_shows_holds_labels_and_what_is_due_at_any_moment(
     at = ["--program", "acme", "--at", "2026-05-04T17:00:00Z"]
     shown = (await books("balance", "alice", *at)).stdout.decode()
     text = " ".join(shown.split())
-    assert text.startswith("As of 2026-05-04 17:00:00Z coins REGULAR")
+    assert text.startswith("As of 2026-05-04 17:00:00Z points PROMISED")
     assert "balance 700 available 700 held 200" in text
     assert "due 200 no longer held, to be taken out with the next request" in text
     assert "r-4 200 2026-05-04 17:00:00Z due" in text
@@ -132,11 +132,11 @@ async def test_a_balance_shows_holds_labels_and_what_is_due_at_any_moment(
     assert [
         (one["currency"], one["category"], one["held"], one["held_due"]) for one in wallets
     ] == [
-        ("coins", "REGULAR", "0.000", "0.000"),
         ("points", "PROMISED", "0", "0"),
         ("points", "REGULAR", "200", "200"),
+        ("coins", "REGULAR", "0.000", "0.000"),
     ]
-    lot = wallets[1]["lots"][0]
+    lot = wallets[0]["lots"][0]
     assert (lot["promotion_id"], lot["expires_at"]) == ("spring", "2096-05-04T22:00:00Z")
     due = (
         await books("balance", "alice", "--program", "acme", "--at", "2096-05-05")

@@ -210,7 +210,7 @@ async def test_amounts_have_the_decimals_of_their_currency(
     )
     now = datetime.now(UTC) + HOUR
     for view in (await seen_now(pool, "acme", now), await seen_at(pool, "acme", now)):
-        coins, points = view.wallets
+        points, coins = view.wallets
         assert (coins.balance, coins.total, coins.version) == ("1.250", "1.500", 3)
         assert (coins.held, coins.available, coins.lots[0].remaining) == ("0.500", "0.750", "1.250")
         assert (points.balance, points.lots[0].remaining) == ("7", "7")
