@@ -77,7 +77,7 @@ def decide(
         for waiting in ordinals.released(member, arrival.ordinal[0]):
             decision.ended.append(waiting)
             sitting.take(_unless_erased(member, waiting.arrival))
-    if member.due_at is not None and member.due_at <= now and member.knows_next:
+    if member.has_due(now) and member.knows_next:
         member.settle_due_at()
     return decision
 

@@ -62,15 +62,21 @@ def out_of_time(member: Member, now: datetime) -> list[tuple[Waiting, Rejection]
 
     Their numbers are used up by it, and no others. Of a member that is erased, none waits longer.
     """
-    is_erased = member.status == "erased"
-    ended = [one for one in member.waiting.values() if is_erased or one.deadline <= now]
-    ended.sort(key=lambda one: (one.deadline, one.stream, one.ordinal))
+    ended = ending(member, now)
     for waiting in ended:
+        assert waiting.is_read, "what is not read is not ended"
         del member.waiting[waiting.arrival.request_id]
         ordinals.use_up(member, (waiting.stream, waiting.ordinal))
-    if is_erased:
+    if member.status == "erased":
         return [(waiting, checks.MEMBER_ERASED) for waiting in ended]
     return [(waiting, ordinals.out_of_time(waiting)) for waiting in ended]
+
+
+def ending(member: Member, now: datetime) -> list[Waiting]:
+    """Return the early requests that the next `EXPIRE` ends, in that order."""
+    is_erased = member.status == "erased"
+    ended = [one for one in member.waiting.values() if is_erased or one.deadline <= now]
+    return sorted(ended, key=lambda one: (one.deadline, one.stream, one.ordinal))
 
 
 def _points_due(

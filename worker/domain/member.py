@@ -64,12 +64,21 @@ class EndedHold(NamedTuple):
 
 @dataclass(slots=True)
 class Waiting:
-    """An early request, kept until its predecessors have come or its deadline has passed."""
+    """An early request, kept until its predecessors have come or its deadline has passed.
+
+    While its content is not read, `arrival` has neither a request nor a refusal: nobody may decide
+    it then.
+    """
 
     arrival: Arrival
     stream: str
     ordinal: int
     deadline: datetime
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all is here that is needed to decide it."""
+        return self.arrival.request is not None or self.arrival.refusal is not None
 
 
 @dataclass(slots=True)
@@ -114,7 +123,7 @@ class Member:
     `due_at` is a time before which nothing falls due. `is_whole` says that all wallets with all
     lots, all holds, and the awards and originals that the batch names are here; else only what
     the batch's requests may touch. `has_next` says that all wallets are here, each with its due
-    lots and the next one, and all holds.
+    lots and the next one, and all holds; `knows_waiting` that all waiting requests are.
 
     `is_known_elsewhere` says that another programme has enrolled this member. `operators` are the
     days of the batch's operators, by (operator, currency, day); they are shared between members.
@@ -129,6 +138,7 @@ class Member:
     is_known_elsewhere: bool = False
     is_whole: bool = False
     has_next: bool = False
+    knows_waiting: bool = True
     due_at: datetime | None = None
     has_streams: bool = False
     wallets: dict[tuple[str, str], Wallet] = field(default_factory=dict)
@@ -164,7 +174,11 @@ class Member:
     @property
     def knows_next(self) -> bool:
         """Whether all is here that tells when something falls due next."""
-        return self.is_whole or self.has_next
+        return (self.is_whole or self.has_next) and self.knows_waiting
+
+    def has_due(self, now: datetime) -> bool:
+        """Tell whether something may have fallen due by now."""
+        return self.due_at is not None and self.due_at <= now
 
     def falls_due(self, moment: datetime | None) -> None:
         """Take note that something of this member falls due at a moment; None is never."""

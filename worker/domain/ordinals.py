@@ -14,14 +14,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from schemas import errors
-from worker.domain.member import Waiting
+from worker.domain.member import Stream, Waiting
 from worker.domain.outcome import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
 
-    from worker.domain.member import Arrival, Member, Stream
+    from worker.domain.member import Arrival, Member
 
 Turn = Literal["next", "early", "used"]
 
@@ -134,6 +134,19 @@ def released(member: Member, name: str) -> Iterator[Waiting]:
         # An `EXPIRE` that was released may have refused it meanwhile: then its number is used.
         del member.waiting[waiting.arrival.request_id]
         yield waiting
+
+
+def may_be_released(member: Member, name: str, numbers: Collection[int]) -> list[Waiting]:
+    """Return, in order, what waits in a stream and may have its turn once these numbers came."""
+    stream = member.streams.get(name) or Stream(name)
+    by_number = {one.ordinal: one for one in member.waiting.values() if one.stream == name}
+    used = dict(stream.used)
+    found, number = [], stream.next
+    while number in used or number in numbers or number in by_number:
+        if number in by_number:
+            found.append(by_number[number])
+        number = used.get(number, number) + 1
+    return found
 
 
 def _is_used(stream: Stream, number: int) -> bool:

@@ -19,7 +19,7 @@ from worker.dialects.jwe import UnknownKid
 from worker.domain.ordinals import Parking
 from worker.envelope import replies, writing
 from worker.envelope.reading import KILLER, early_arrival
-from worker.lane import needs
+from worker.lane import needs, turns
 from worker.lane.settling import Batch
 
 if TYPE_CHECKING:
@@ -149,13 +149,15 @@ class Applier:
                 for reading in readings
                 if reading.key is not None and reading.ordinal is not None
             }
-            batch.remember(known, await transaction.early(members, keys, streams, early_arrival))
-            batch.refuse(refused)
+            ending = turns.ending(arrived, members, times)
+            batch.remember(known, await transaction.early(members, keys, streams, ending))
             asked = [
                 one
                 for reading, one in zip(readings, arrived, strict=True)
                 if one is not None and reading.letter is not KILLER and batch.is_new(*one)
             ]
+            await turns.read(transaction, asked, members, times, early_arrival)
+            batch.refuse(refused)
             await needs.read(transaction, asked, programs, members, times)
             for reading, one in zip(readings, arrived, strict=True):
                 story = None if one is None else batch.settle(reading, *one)

@@ -89,7 +89,7 @@ async def read(
 ) -> None:
     """Read into the members all that these requests of theirs, not decided yet, may touch.
 
-    Members with requests that wait must have them by now.
+    Members with requests that wait must have them by now, and the content of what may be decided.
     """
     # One that waits is released by one that counts in the same stream, if at all.
     streams = {(key, arrival.ordinal[0]) for key, arrival in asked if arrival.ordinal is not None}
@@ -106,7 +106,7 @@ async def read(
         if arrival.request is not None and _is_special(arrival.request)
     ]
     whole = {key for key, request in special if not _is_bounded(request)}
-    due = {key for key, _ in asked if _is_due(members[key], times[key])}
+    due = {key for key, _ in asked if members[key].has_due(times[key])}
     due.update(key for key, request in special if request.operation == names.EXPIRE)
     due -= whole
     if closed := {key for key, program in programs.items() if program.enrolment_required}:
@@ -149,10 +149,6 @@ def _is_bounded(request: Request) -> bool:
 
 def _has_caps(program: Program) -> bool:
     return any(currency.counts_days for currency in program.currencies)
-
-
-def _is_due(member: Member, now: datetime) -> bool:
-    return member.due_at is not None and member.due_at <= now
 
 
 _Known = tuple["MemberKey", "Request", "Program"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.domain.member import OperatorDay, Stream, Waiting
+from worker.domain.member import Arrival, OperatorDay, Stream, Waiting
 from worker.domain.wallet import UNLABELLED, Day, Label, Lot, Wallet
 from worker.store.early import Early, EarlyRow, EndedEarly, Released
 from worker.store.entry import Entry
@@ -53,17 +53,22 @@ async def early(
     members: Mapping[MemberKey, Member],
     requests: Collection[RequestKey],
     named: Collection[tuple[MemberKey, str]],
-    arrival_of: ArrivalOf,
+    ending: Collection[MemberKey],
     stored: Mapping[MemberKey, Stored],
 ) -> Early:
-    """Read waiting requests, their streams and those named; and what has ended of `requests`."""
+    """Read what waits, without its content, and its streams; and what has ended of `requests`."""
     streams = {(*key, stream): None for key, stream in named if key in members}
-    for row in await connection.fetch(statement("read_waiting"), *columns(members, 2)):
-        early_row = EarlyRow(RequestKey(row[0], row[1], row[2]), *row[3:])
-        members[early_row.key.member].waiting[early_row.key.request_id] = Waiting(
-            arrival_of(early_row), early_row.stream, early_row.ordinal, early_row.deadline
-        )
-        streams[*early_row.key.member, early_row.stream] = None
+    counting = {key: None for key, _ in named if key in members}
+    counting.update({key: None for key in ending if key in members})
+    repeats = [key for key in requests if key.member in members and key.member not in counting]
+    places = (*columns(counting, 2), *columns(repeats, 3))
+    for row in await connection.fetch(statement("read_waiting"), *places):
+        key, (request_id, stream, ordinal, fingerprint, deadline) = MemberKey(*row[:2]), row[2:]
+        arrival = Arrival(request_id, None, fingerprint, ordinal=(stream, ordinal))
+        members[key].waiting[request_id] = Waiting(arrival, stream, ordinal, deadline)
+        streams[*key, stream] = None
+    for key, member in members.items():
+        member.knows_waiting = key in counting
     for row in await connection.fetch(statement("read_streams"), *columns(streams, 3)):
         key = MemberKey(row[0], row[1])
         stream = Stream(row[2], row[3], [(first, last) for first, last in row[4]])
@@ -83,6 +88,19 @@ async def early(
         cause = RequestKey(row[0], row[1], row[2])
         found.released.setdefault(cause, []).append(Released(*row[3:]))
     return found
+
+
+async def turns(
+    connection: asyncpg.Connection,
+    keys: Collection[RequestKey],
+    members: Mapping[MemberKey, Member],
+    arrival_of: ArrivalOf,
+) -> None:
+    """Read the content of waiting requests."""
+    for row in await connection.fetch(statement("read_turns"), *columns(keys, 3)):
+        early_row = EarlyRow(RequestKey(row[0], row[1], row[2]), *row[3:])
+        waiting = members[early_row.key.member].waiting[early_row.key.request_id]
+        waiting.arrival = arrival_of(early_row)
 
 
 async def known_elsewhere(connection: asyncpg.Connection, members: Collection[Member]) -> None:

@@ -54,8 +54,8 @@ class Transaction:
     """The statements of one batch, in the order in which they are to be called.
 
     `members` are always the objects that `lock` returned: what they held when they were read is
-    remembered, and `write` stores what has changed since. `waiting` are the requests found waiting
-    for their turn, each stream's in order.
+    remembered, and `write` stores what has changed since. `waiting` are the requests that waited
+    and may have been decided, each stream's in order.
     """
 
     def __init__(self, connection: asyncpg.Connection, catalogue: Catalogue) -> None:
@@ -118,28 +118,36 @@ class Transaction:
         members: Mapping[MemberKey, Member],
         requests: Collection[RequestKey],
         named: Collection[tuple[MemberKey, str]],
-        arrival_of: ArrivalOf,
+        ending: Collection[MemberKey],
     ) -> Early:
         """Read the ordinals: streams and waiting requests into the members that have any.
 
-        `named` are the streams that requests of the batch count in; of all others only those are
-        read in which something waits: a member may have had any number of them.
-        Returns what the batch's requests have to do with earlier early ones. `arrival_of` makes
-        the request of a stored row. Members without streams cost nothing, and if none has any, no
-        round trip is made.
+        `named` are the streams that requests of the batch count in, `ending` the members of whom
+        requests may end because they have waited too long. What waits of these members is read,
+        but for its content, which may be much: see `read_turns`; of others only what is among
+        `requests`. Other streams than `named` are read only where something of that waits: a
+        member may have had any number of them.
+        Returns what the batch's requests have to do with earlier early ones. Members without
+        streams cost nothing, and if none has any, no round trip is made.
         """
         having = {key: member for key, member in members.items() if member.has_streams}
         if not having:
             return Early()
-        found = await reading.early(
-            self._connection, having, requests, named, arrival_of, self._stored
-        )
-        self.waiting += [
-            RequestKey(*key, request_id)
-            for key, member in having.items()
-            for request_id in member.waiting
-        ]
-        return found
+        return await reading.early(self._connection, having, requests, named, ending, self._stored)
+
+    async def read_turns(
+        self,
+        keys: Collection[RequestKey],
+        members: Mapping[MemberKey, Member],
+        arrival_of: ArrivalOf,
+    ) -> None:
+        """Read the content of requests that `early` found waiting, before they are decided.
+
+        Each stream's in order. `arrival_of` makes the request of a stored row.
+        """
+        if keys:
+            await reading.turns(self._connection, keys, members, arrival_of)
+            self.waiting += keys
 
     async def known_elsewhere(self, members: Collection[Member]) -> None:
         """Find out of members whether another programme has enrolled them, or they have points."""

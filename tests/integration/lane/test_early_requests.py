@@ -21,7 +21,6 @@ from tests.inside import (
     told,
 )
 from worker.domain.ordinals import Parking
-from worker.envelope.reading import early_arrival
 from worker.store.keys import MemberKey
 from worker.store.members import erase
 from worker.store.transaction import Books
@@ -236,7 +235,7 @@ async def test_only_the_streams_that_a_batch_needs_are_read(timed: Desk, pool: P
     async with Books(pool).transaction() as transaction:
         key = MemberKey("default", "m")
         members = await transaction.lock([key])
-        await transaction.early(members, [], [(key, "s7"), (key, "new")], early_arrival)
+        await transaction.early(members, [], [(key, "s7"), (key, "new")], [])
         read += members[key].streams
     assert sorted(read) == ["s7", "waiting"]
 

@@ -112,7 +112,9 @@ class Watched(Books):
         """Read members whole in a transaction of its own."""
         async with super().transaction() as transaction:
             members = await transaction.lock(list(named))
-            await transaction.early(members, [], [(key, "") for key in named], early_arrival)
+            await transaction.early(members, [], [(key, "") for key in named], [])
+            waiting = [RequestKey(*key, one) for key in named for one in members[key].waiting]
+            await transaction.read_turns(waiting, members, early_arrival)
             awards = [(key, award_id) for key in named for award_id in ("A", "B")]
             ids = [RequestKey(*key, name) for key in named for name in named[key]]
             await transaction.read_named(list(named), ids, members)
@@ -215,16 +217,20 @@ def told(member: Member, *, whole: bool) -> dict[str, Any]:
     }  # fmt: skip
     own = {
         "counter": (member.sequence, member.last_recorded_at, member.due_at, member.has_streams),
-        "waiting": {
-            key: (one.ordinal, one.deadline, one.arrival.fingerprint, one.arrival.request)
-            for key, one in member.waiting.items()
-        },
     }
     if not whole:
         return own
     return own | {
         "wallets": wallets,
         "holds": {key: astuple(hold) for key, hold in member.holds.items()},
+    }
+
+
+def waiting(member: Member, read: Iterable[str]) -> dict[str, Any]:
+    """Return what waits of a member; the content of those that were `read`."""
+    return {
+        key: (one.ordinal, one.deadline, one.arrival.fingerprint, key in read and one.arrival[:-2])
+        for key, one in member.waiting.items()
     }
 
 
@@ -243,6 +249,9 @@ async def test_what_a_batch_made_of_its_members_is_what_the_next_one_reads(
         for key, written in books.written.items():
             whole = written.is_whole
             assert told(read[key], whole=whole) == told(written, whole=whole)
+            content = {name for name, one in written.waiting.items() if one.is_read}
+            held, known = waiting(read[key], content), waiting(written, content)
+            assert held == known if written.knows_waiting else held.items() >= known.items()
             assert read[key].streams.items() >= written.streams.items()
             assert read[key].awards.items() >= written.awards.items()
             assert read[key].ended_holds.items() >= written.ended_holds.items()

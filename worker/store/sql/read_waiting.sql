@@ -1,9 +1,10 @@
--- The requests of members that came early and still wait, in the order of their ordinals. Member
--- by member, so that the order never tempts the planner to walk through the whole index.
+-- The requests that came early and still wait: all of some members, each stream's in the order of
+-- their ordinals, and of others those that requests of the batch are repeats of. Their content is
+-- read by `read_turns`. Member by member, so that the order never tempts the planner to walk
+-- through the whole index.
 SELECT
     early.program_id, early.member_id, early.request_id, early.stream, early.ordinal,
-    early.body, early.fingerprint, early.publisher, early.is_trusted, early.address,
-    early.deadline
+    early.fingerprint, early.deadline
 FROM unnest($1::text[], $2::text[]) AS wanted (program_id, member_id)
 CROSS JOIN LATERAL (
     SELECT *
@@ -13,3 +14,10 @@ CROSS JOIN LATERAL (
         AND waiting.ended_by IS NULL
     ORDER BY waiting.stream, waiting.ordinal
 ) AS early
+UNION ALL
+SELECT
+    early.program_id, early.member_id, early.request_id, early.stream, early.ordinal,
+    early.fingerprint, early.deadline
+FROM unnest($3::text[], $4::text[], $5::text[]) AS wanted (program_id, member_id, request_id)
+INNER JOIN points.early_requests AS early USING (program_id, member_id, request_id)
+WHERE early.ended_by IS NULL
