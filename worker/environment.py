@@ -61,14 +61,17 @@ def unknown_variables(environ: Mapping[str, str], variables: Iterable[str]) -> l
     """Refuse variables that look like ours but are none, and would silently do nothing."""
     plain = list(variables)
     known = [*plain, *(variable + FILE_SUFFIX for variable in plain)]
+    # All of ours begin alike, which makes none of them a likely one.
+    by_end = {variable.removeprefix(PREFIX): variable for variable in known}
     faults = []
     for name, value in sorted(environ.items()):
         ours = name.upper().startswith(PREFIX)
         if ours and name not in known and not _SERVICE_LINK.fullmatch(f"{name}={value}"):
-            [nearest] = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
+            end = name.upper().removeprefix(PREFIX)
+            near = difflib.get_close_matches(end, by_end, n=1, cutoff=0.6)
+            perhaps = f", perhaps to {by_end[near[0]]}," if near else ""
             faults.append(
-                f"{name} is not a setting of the worker: correct its name, perhaps to {nearest},"
-                " or remove it."
+                f"{name} is not a setting of the worker: correct its name{perhaps} or remove it."
             )
     return faults
 

@@ -264,6 +264,14 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_known_one(name: str, nea
     )
 
 
+@pytest.mark.parametrize("name", ["POINTS_TEAM", "POINTS_COLOUR", "POINTS_X"])
+def test_a_setting_that_comes_near_none_is_refused_without_a_guess(name: str) -> None:
+    [fault] = faults_of(GIVEN | {name: "8080"})
+
+    told = f"{name} is not a setting of the worker: correct its name or remove it."
+    assert fault == told
+
+
 def test_what_kubernetes_says_of_a_service_called_points_is_no_setting() -> None:
     Settings.load(
         GIVEN

@@ -53,8 +53,10 @@ class NoSuchOption(typer.BadParameter):
     """There is no such option; what may have been meant is told, where it can be guessed."""
 
     def __init__(self, ctx: Any, name: str, options: Sequence[str]) -> None:
-        nearest = get_close_matches(name, options, n=1, cutoff=0.7)
-        hint = f" Did you mean {nearest[0]}?" if nearest else ""
+        # All of them begin with dashes, which makes none of them a likely one.
+        by_end = {option.lstrip("-"): option for option in options}
+        near = get_close_matches(name.lstrip("-"), by_end, n=1, cutoff=0.7)
+        hint = f" Did you mean {by_end[near[0]]}?" if near else ""
         super().__init__(f"No such option {name}.{hint}", ctx)
 
     def format_message(self) -> str:

@@ -195,6 +195,14 @@ def test_a_misspelt_option_is_told_with_the_one_that_may_have_been_meant(
     assert "No such option --reson. Did you mean --reason?" in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--amount", "--mobile", "--xyz"])
+def test_an_option_that_comes_near_none_is_told_without_a_guess(option: str) -> None:
+    result = invoke("adjust", "alice", "5", option, "x")
+    assert result.exit_code == EXIT_USAGE
+    assert f"No such option {option}." in result.stderr
+    assert "Did you mean" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
