@@ -56,7 +56,10 @@ MEANINGS = {
 }
 
 # What AMQP, RabbitMQ and Python call things, beside the names of the contract.
-NAMES_OF_OTHERS = {"reply_to", "user_id", "program_id", "member_id", "max_message_size"}
+NAMES_OF_OTHERS = {
+    *("reply_to", "message_id", "correlation_id", "user_id"),
+    *("program_id", "member_id", "max_message_size"),
+}
 
 
 def ids(value: object) -> str | None:

@@ -40,9 +40,9 @@ BY_HAND, FOR_MEMBERS = [
 SUBSCRIBERS_QUEUE = "balances"
 
 APPLIED_IN_ORDER = [
-    "0000000000000000001 POINTS_ADJUSTED 100 100",
-    "0000000000000000002 POINTS_ADJUSTED -30 70",
-    "0000000000000000003 POINTS_ADJUSTED 12 82",
+    "alice 0000000000000000001 POINTS_ADJUSTED 100 100",
+    "alice 0000000000000000002 POINTS_ADJUSTED -30 70",
+    "alice 0000000000000000003 POINTS_ADJUSTED 12 82",
 ]
 
 
@@ -177,7 +177,7 @@ async def test_what_the_publisher_sends_is_applied_in_order_and_seen_by_the_subs
         assert await subscriber.prints(3) == APPLIED_IN_ORDER
         with reader.starts("points-worker", "adjust", "alice", "-83"):
             told = await subscriber.prints(4)
-    assert told[3:] == ["0000000000000000004 ADJUSTMENT_REJECTED insufficient_points"]
+    assert told[3:] == ["alice 0000000000000000004 ADJUSTMENT_REJECTED insufficient_points"]
 
 
 async def test_what_the_publisher_sends_again_is_told_again_and_applied_once(

@@ -81,7 +81,7 @@ def _facts(agreement: Agreement) -> object:
             "generation": agreement.generation,
             "partitions": agreement.partitions,
             "prefetch": agreement.prefetch,
-            "declared at": moment(agreement.declared_at),
+            "last declared at": moment(agreement.declared_at),
         }
     )
 
