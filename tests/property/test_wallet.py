@@ -5,11 +5,15 @@ from __future__ import annotations
 import copy
 import random
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.wallet import Lot, LotChange, Wallet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -96,3 +100,93 @@ def test_a_debit_never_passes_over_a_lot_that_expires_sooner_or_is_older(
     for lot in before[: len(changes) - 1]:
         assert taken[lot.lot_id] == lot.remaining
     assert sum(taken.values()) + wallet.deficit == points
+
+
+class Naive:
+    """A wallet's lots as an obvious model has them: by lot id, what is left and when it expires."""
+
+    def __init__(self, wallet: Wallet) -> None:
+        self.lots: dict[int, list[Any]] = {
+            lot.lot_id: [lot.remaining, lot.expires_at] for lot in wallet.lots
+        }
+
+    def taken(self, lots: list[Lot], points: int) -> list[tuple[int, int]]:
+        changes = []
+        for lot_id in [lot.lot_id for lot in lots]:
+            part = min(self.lots[lot_id][0], points)
+            self.lots[lot_id][0] -= part
+            points -= part
+            if part:
+                changes.append((lot_id, -part))
+        self.lots = {lot_id: lot for lot_id, lot in self.lots.items() if lot[0]}
+        return changes
+
+    def put_back(self, parts: list[LotChange]) -> None:
+        for part in parts:
+            lot = self.lots.setdefault(part.lot_id, [0, part.expires_at])
+            lot[0] += part.points
+
+
+@given(st.integers(0, 20), st.integers(0, 2**32))
+def test_whatever_is_taken_and_put_back_the_lots_stay_in_the_order_of_use(
+    lots: int, seed: int
+) -> None:
+    chance = random.Random(seed)
+    wallet = stored_wallet(chance, lots)
+    naive = Naive(wallet)
+    gone: list[LotChange] = []
+    for number in range(15):
+        back = [one._replace(points=-one.points) for one in gone]
+        points = chance.randint(0, max(wallet.balance, 0))
+        match chance.choice(["debit", "aimed", "own", "back"]):
+            case "debit":
+                expected = naive.taken(wallet.lots, points)
+                changes = wallet.debit(points)
+            case "aimed":
+                aimed = [lot for lot in wallet.lots if lot.lot_id % 3]
+                points = min(points, sum(lot.remaining for lot in aimed))
+                expected = naive.taken(aimed, points)
+                changes = wallet.debit(points, lambda lot: bool(lot.lot_id % 3))
+            case "own":
+                made = [LotChange(lot.lot_id, 1, lot.expires_at) for lot in wallet.touched.values()]
+                made = chance.sample(made, min(len(made), 2))
+                own = {change.lot_id for change in made}
+                in_order = sorted(wallet.lots, key=lambda lot: lot.lot_id not in own)
+                expected = naive.taken(in_order, points)
+                changes = wallet.take_from(wallet.own_first(made), points)
+            case _:
+                naive.put_back(back)
+                wallet.restore(back, 0, 1_000 + number, None)
+                gone, changes, expected = [], [], []
+        gone += changes
+        assert [change[:2] for change in changes] == expected
+        assert wallet.lots == sorted(wallet.lots, key=Lot.order)
+        held = {lot.lot_id: [lot.remaining, lot.expires_at] for lot in wallet.lots}
+        assert held == naive.lots
+        assert wallet.balance == sum(lot.remaining for lot in wallet.lots)
+
+
+class Watched(list[Lot]):
+    """Lots that count how often one of them is looked at."""
+
+    looked = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looked += 1
+        return super().__getitem__(at)
+
+    def __iter__(self) -> Iterator[Lot]:
+        for lot in super().__iter__():
+            self.looked += 1
+            yield lot
+
+
+def test_what_is_undone_of_many_lots_looks_at_few_of_them() -> None:
+    lots = Watched(Lot(lot_id, 10, 10, None, 10) for lot_id in range(1, 10_001))
+    wallet = Wallet("points", "REGULAR", 100_000, lots=lots)
+    wallet.take_from(wallet.own_first([LotChange(5_000, 10, None)]), 10)
+    wallet.take_from(wallet.own_first([LotChange(6_000, 10, None)]), 25)
+    wallet.restore([LotChange(5_000, 10, None), LotChange(7_000, 5, None)], 3, 20_000, None)
+    wallet.debit(30)
+    assert wallet.lots is lots
+    assert 0 < lots.looked < 500

@@ -115,9 +115,7 @@ def _check_taking(
 
 def _take(wallet: Wallet, made: Sequence[LotChange], points: int) -> list[LotChange]:
     """Take points out of what a credit made first, then as any debit does."""
-    own = {change.lot_id for change in made}
-    lots = sorted(wallet.lots, key=lambda lot: lot.lot_id not in own)
-    return wallet.take_from(lots, points)
+    return wallet.take_from(wallet.own_first(made), points)
 
 
 class _Back(NamedTuple):

@@ -8,13 +8,13 @@ credit pays off a deficit before it makes a lot. A hold sets aside an amount, no
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 """What orders a never-expiring lot behind all others; it is never shown."""
@@ -162,6 +162,12 @@ class Wallet:
         lots = self.lots if aimed_at is None else [lot for lot in self.lots if aimed_at(lot)]
         return self.take_from(lots, points)
 
+    def own_first(self, made: Iterable[LotChange]) -> Iterator[Lot]:
+        """Yield the lots in the order of use, but before all others those that a credit made."""
+        own = sorted(at for change in made if (at := self._place(change)) is not None)
+        yield from (self.lots[at] for at in own)
+        yield from (lot for at, lot in enumerate(self.lots) if at not in own)
+
     def take_from(self, lots: Iterable[Lot], points: int) -> list[LotChange]:
         """Take points out of these lots of the wallet, in their order; the rest is a deficit."""
         self.balance -= points
@@ -205,25 +211,30 @@ class Wallet:
 
     def _refill(self, parts: Iterable[LotChange]) -> dict[int, int]:
         """Put parts into the lots they name, making those that are gone; return the sums."""
-        known = {lot.lot_id: lot for lot in self.lots} | self.touched
         gained: dict[int, int] = {}
         for part in parts:
-            lot = known.get(part.lot_id)
+            at = self._place(part)
+            lot = self.touched.get(part.lot_id) if at is None else self.lots[at]
             if lot is None:
-                lot = known[part.lot_id] = Lot(part.lot_id, 0, 0, part.expires_at, None, part.label)
-            if not lot.remaining:
-                self.lots.append(lot)
+                lot = Lot(part.lot_id, 0, 0, part.expires_at, None, part.label)
+            if at is None:
+                insort(self.lots, lot, key=Lot.order)
             lot.remaining += part.points
             lot.points = max(lot.points, lot.remaining)
             self.touched[lot.lot_id] = lot
             gained[lot.lot_id] = gained.get(lot.lot_id, 0) + part.points
-        self.lots.sort(key=Lot.order)
         return gained
+
+    def _place(self, change: LotChange) -> int | None:
+        """Return where the open lot stands that a change was made to; None if it is used up."""
+        order = (change.expires_at or NEVER, change.lot_id)
+        at = bisect_left(self.lots, order, key=Lot.order)
+        return at if at < len(self.lots) and self.lots[at].order() == order else None
 
     def _consume(self, lots: Iterable[Lot], points: int) -> tuple[list[LotChange], int]:
         """Take points out of these lots, in their order; return what was taken and what lacks."""
-        changes = []
-        used_up = False
+        changes: list[LotChange] = []
+        used_up = 0
         for lot in lots:
             if not points:
                 break
@@ -232,12 +243,26 @@ class Wallet:
                 continue
             points -= taken
             lot.remaining -= taken
-            used_up |= lot.remaining == 0
+            used_up += not lot.remaining
             self.touched[lot.lot_id] = lot
             changes.append(LotChange(lot.lot_id, -taken, lot.expires_at, lot.label))
         if used_up:
-            self.lots = [lot for lot in self.lots if lot.remaining]
+            self._forget(changes, used_up)
         return changes, points
+
+    def _forget(self, changes: Iterable[LotChange], used_up: int) -> None:
+        """Take lots that are used up out of the list, so many of those that were changed.
+
+        Nearly always these are the first, and perhaps one that a credit had made: to look for more
+        takes a walk over all.
+        """
+        first = next((at for at, lot in enumerate(self.lots) if lot.remaining), len(self.lots))
+        del self.lots[:first]
+        if used_up == first + 1:
+            places = (at for change in changes if (at := self._place(change)) is not None)
+            del self.lots[next(at for at in places if not self.lots[at].remaining)]
+        elif used_up > first:
+            self.lots = [lot for lot in self.lots if lot.remaining]
 
     def expire_due(self, now: datetime) -> list[LotChange]:
         """Take out every lot that cannot be used any more at `now`."""
