@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import inspect
 import re
 from contextlib import nullcontext
@@ -283,7 +284,7 @@ def _show(reply: Delivery, *, as_json: bool) -> int:
 
 def _parsed(body: bytes, option: str) -> dict[str, Any]:
     try:
-        document = read_json(body)
+        document = read_json(body.removeprefix(codecs.BOM_UTF8))
     except Unreadable as error:
         raise typer.BadParameter(error.message, param_hint=option) from None
     if not isinstance(document, dict):

@@ -12,7 +12,7 @@ from worker.broker import BrokerError, BrokerRefused
 from worker.broker.client import queue_count, server_version
 from worker.broker.topology import Topology, verify
 from worker.cli.command import Json, broker, carry_out
-from worker.cli.showing import console, facts, table, visible, write_json
+from worker.cli.showing import PIPED_WIDTH, console, facts, table, visible, write_json
 from worker.dialects.jwe import Keyring
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK
 from worker.identifiers import key_digest
@@ -239,15 +239,13 @@ def _document(settings: Settings, report: Report) -> dict[str, object]:
 
 
 def _print(settings: Settings, report: Report) -> None:
-    out = console()
+    out = console(piped_width=PIPED_WIDTH)
     out.print(facts({described.name: described.value or "-" for described in settings.described()}))
     out.print()
-    rows = table("check", "", "", "to mend it")
+    rows = table("check", "", "", whole=("check",))
     for finding in report.findings:
-        rows.add_row(
-            finding.subject,
-            Text(finding.verdict, _STYLES[finding.verdict]),
-            visible(finding.text),
-            finding.remedy,
-        )
+        told = Text(visible(finding.text))
+        if finding.remedy:
+            told.append(f"\n→ {finding.remedy}", "bold")
+        rows.add_row(finding.subject, Text(finding.verdict, _STYLES[finding.verdict]), told)
     out.print(rows)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _COST: Final = re.compile(r"(?P<currency>.+)=(?P<cost>[0-9]{1,15}(\.[0-9]{1,10})?)", re.DOTALL)
 _PLACES_SHOWN: Final = 10
+_WAYS: Final = ("hand", "machine")
 _COLUMNS: Final = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
 _DOING: Final = {
     "wallets": "Adding up wallets",
@@ -171,7 +172,8 @@ def _print_owed(currency: reports.CurrencyLiability) -> None:
     out = showing.console()
     has_cost = currency.cost_per_point is not None
     costs = [f"cost at {currency.cost_per_point}"] if has_cost else []
-    months = showing.table("expires in", "points", *costs, right=("points", *costs))
+    figures = ("points", *costs)
+    months = showing.table("expires in", *figures, right=figures, whole=figures)
     for one in currency.expiring:
         months.add_row(one.month or "never", _figure(one.points), *_cost(one.cost))
     months.add_section()
@@ -180,21 +182,15 @@ def _print_owed(currency: reports.CurrencyLiability) -> None:
     if not currency.categories:
         return
     out.print()
-    names = (
-        "wallets",
-        "balance",
-        "open",
-        "due",
-        "deficit",
-        "held",
-        *(["cost"] if has_cost else []),
-    )
-    categories = showing.table("category", *names, right=names)
-    for part in currency.categories:
-        figures = (part.balance, part.open, part.due, part.deficit, part.held)
-        categories.add_row(
-            part.category, f"{part.wallets:,}", *map(_figure, figures), *_cost(part.cost)
-        )
+    parts = currency.categories
+    names = [part.category for part in parts]
+    # A category has a column, so that figures of any length stand side by side in 80 columns.
+    categories = showing.table("category", *names, right=names, whole=names)
+    categories.add_row("wallets", *(f"{part.wallets:,}" for part in parts))
+    for name in ("balance", "open", "due", "deficit", "held"):
+        categories.add_row(name, *(_figure(getattr(part, name)) for part in parts))
+    if has_cost:
+        categories.add_row("cost", *(_figure(part.cost or "0") for part in parts))
     out.print(categories)
 
 
@@ -207,11 +203,13 @@ def _print_moved(movements: reports.Movements, since: datetime, until: datetime)
         return
     out.print(Text(f"Moved {period}"))
     out.print()
-    names = ("requests", "in", "out", "moved", "share")
-    kinds = showing.table("by", *names, right=names)
-    for kind, moved in (("hand", movements.manual), ("machine", movements.automatic)):
-        figures = map(_figure, (moved.points_in, moved.points_out, moved.moved))
-        kinds.add_row(kind, f"{moved.requests:,}", *figures, _percent(moved.share))
+    ways = (movements.manual, movements.automatic)
+    kinds = showing.table("by", *_WAYS, right=_WAYS, whole=_WAYS)
+    kinds.add_row("requests", *(f"{way.requests:,}" for way in ways))
+    kinds.add_row("in", *(_figure(way.points_in) for way in ways))
+    kinds.add_row("out", *(_figure(way.points_out) for way in ways))
+    kinds.add_row("moved", *(_figure(way.moved) for way in ways))
+    kinds.add_row("share", *(_percent(way.share) for way in ways))
     out.print(kinds)
     for heading, rows, count in (
         ("reason", movements.reasons, movements.reasons_count),
@@ -225,7 +223,7 @@ def _print_moved(movements: reports.Movements, since: datetime, until: datetime)
 
 def _ranking(heading: str, rows: Iterable[reports.MovedFor]) -> Table:
     names = ("requests", "by hand", "by machine", "share")
-    ranking = showing.table(heading, *names, right=names)
+    ranking = showing.table(heading, *names, right=names, whole=names)
     for row in list(rows)[:_PLACES_SHOWN]:
         name = Text("none given", "dim") if row.name is None else Text(showing.visible(row.name))
         figures = (_figure(row.manual), _figure(row.automatic))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 import typer
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -20,13 +21,16 @@ from worker.exits import EXIT_OK, EXIT_USAGE
 from worker.masking import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from rich.console import ConsoleOptions
     from rich.progress import ProgressColumn
 
 # Where nobody looks at it, a table must not be cut to the width of a window.
 _WIDTH_WITHOUT_TERMINAL: Final = 200
+PIPED_WIDTH: Final = 100
+"""The width of what is text rather than a table, where nobody looks at it."""
 
 # What a terminal would obey rather than show, and what cannot be written as UTF-8. Messages come
 # from anybody.
@@ -44,6 +48,21 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+class _Table(Table):
+    """Has nothing behind the last words of a line, where tables of rich have blanks."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        rendered = cast("Iterable[Segment]", super().__rich_console__(console, options))
+        for line in Segment.split_lines(rendered):
+            while line and not line[-1].text.strip():
+                line.pop()
+            if line:
+                last = line.pop()
+                line.append(Segment(last.text.rstrip(), last.style, last.control))
+            yield from line
+            yield Segment.line()
 
 
 def console(*, stderr: bool = False, piped_width: int = _WIDTH_WITHOUT_TERMINAL) -> Console:
@@ -109,7 +128,7 @@ def progress(*columns: ProgressColumn) -> Progress:
 
 def table(*headings: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
     """Return an empty table; columns in `right` are flush right, those in `whole` never folded."""
-    empty = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    empty = _Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     flush, unfolded = frozenset(right), frozenset(whole)
     for heading in headings:
         justify: Any = "right" if heading in flush else "left"
@@ -120,7 +139,7 @@ def table(*headings: str, right: Iterable[str] = (), whole: Iterable[str] = ()) 
 
 def facts(rows: Mapping[str, object]) -> Table:
     """Return a table of names and values, without those that are None."""
-    grid = Table.grid(padding=(0, 2))
+    grid = _Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows.items():

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from worker.store.entry import Entry
 
 _GAP: Final = "  "
-_PIPED_WIDTH: Final = 100
 _HEADINGS: Final = ("no.", "time", "what", "points", "balance")
 _RIGHT: Final = frozenset({"no.", "points", "balance"})
 _MOVES_NOTHING: Final = frozenset({names.HOLD, names.RELEASE})
@@ -45,7 +44,7 @@ def show(entries: Iterable[Entry], title: str, *, has_lots: bool) -> None:
     rows = [_row(entry, document) for entry, document in told]
     widths = [max(map(cell_len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     wallets = {_wallet(document) for entry, document in told if entry.currency}
-    out = showing.console(piped_width=_PIPED_WIDTH)
+    out = showing.console(piped_width=showing.PIPED_WIDTH)
     if len(wallets) == 1:
         title = f"{title}, {min(wallets)}"
     out.print(Text(showing.visible(title), "bold"))

@@ -74,7 +74,7 @@ async def test_a_request_comes_from_a_file_and_options_replace_what_it_says(
     points: CommandLine,
 ) -> None:
     body = b'{"member_id": "carol", "points": 9.00, "comment": "from the file"}'
-    plain = await points("adjust", "-f", "-", "--json", stdin=body)
+    plain = await points("adjust", "-f", "-", "--json", stdin=b"\xef\xbb\xbf" + body)
     assert (plain.json["points"], plain.json["comment"]) == ("9", "from the file")
     changed = await points(
         "adjust", "-f", "-", "carol", "-4", "--comment", "x", "--json", stdin=body

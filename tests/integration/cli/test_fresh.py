@@ -117,6 +117,9 @@ async def test_the_doctor_and_show_see_what_is_missing_on_the_broker(fresh: Comm
     assert f"Queue {fresh.scene.prefix}.partition.1.007 is missing." in shown.json["faults"]
     doctor = await fresh("doctor", "--json")
     assert (doctor.code, "topology declare" in json.dumps(doctor.json)) == (3, True)
+    lines = (await fresh("doctor", env={"COLUMNS": "80"})).stdout.decode().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "→ Run `points-worker topology declare`." in map(str.strip, lines)
     assert (await fresh("topology", "declare")).code == 0
     assert (await fresh("topology", "show")).code == 0
 

@@ -78,10 +78,11 @@ async def test_a_statement_fits_a_narrow_terminal_and_breaks_no_figure(
 async def test_a_statement_that_goes_into_a_pipe_is_no_wider_than_it_need_be(
     books: CommandLine, alice: Desk
 ) -> None:
-    shown = await books("history", "alice", "--program", "acme", "--lots")
-    lines = shown.stdout.decode().splitlines()
-    assert max(map(len, lines)) <= 100
-    assert [line for line in lines if line != line.rstrip()] == []
+    for arguments in (["history", "alice", "--lots"], ["balance", "alice"]):
+        shown = await books(*arguments, "--program", "acme")
+        lines = shown.stdout.decode().splitlines()
+        assert max(map(len, lines)) <= 100
+        assert [line for line in lines if line != line.rstrip()] == []
 
 
 async def test_a_statement_tells_what_each_event_was_and_what_was_said_about_it(
@@ -198,11 +199,11 @@ async def test_a_liability_is_shown_by_month_category_reason_and_operator(
         "2096-05 750 7.50",
         "never 5.000",
         "open 750 7.50",
-        "PROMISED 1 0 0 0 0 0 0.00",
-        "REGULAR 1 750 750 0 0 0 7.50",
+        "category PROMISED REGULAR",
+        "wallets 1 1 balance 0 750 open 0 750 due 0 0 deficit 0 0 held 0 0 cost 0.00 7.50",
         "Moved from 2026-05-03 22:00:00Z to 2026-05-04 22:00:00Z",
-        "hand 3 1,000 350 1,350 96.4 %",
-        "machine 1 50 0 50 3.6 %",
+        "by hand machine",
+        "requests 3 1 in 1,000 50 out 350 0 moved 1,350 50 share 96.4 % 3.6 %",
         "GOODWILL 1 1,000 0 71.4 %",
         "none given 3 350 50 28.6 %",
         "agent-19 1 1,000 0 71.4 %",
@@ -217,6 +218,27 @@ async def test_a_liability_is_shown_by_month_category_reason_and_operator(
         "requests": 3, "points_in": "1000", "points_out": "350", "moved": "1350", "share": "0.9643"
     }  # fmt: skip
     assert (points["cost_per_point"], points["cost"]) == (None, None)
+
+
+async def test_a_liability_of_billions_breaks_no_figure_in_80_columns(
+    books: CommandLine, pool: Pool, owner: asyncpg.Connection
+) -> None:
+    await add_program(owner, ACME)
+    sums = ("123456789012345", "1234567890.125")
+    desk = Desk(pool)
+    categories = ("REGULAR", "PROMISED", "EXTERNAL_TRIGGER_BASED")
+    asked = [(sums[0], "points", one) for one in categories] + [(sums[1], "coins", "REGULAR")]
+    for number, (points, currency, category) in enumerate(asked):
+        fields: dict[str, Any] = {"program_id": "acme", "currency": currency, "bypass_caps": True}
+        fields |= {"category": category, "reason": "A long reason " * 9}
+        await desk.apply(request(f"r-{number}", points, **fields))
+    cost = ["--cost", "points=0.01", "--cost", "coins=1.5"]
+    shown = await books("liability", "--program", "acme", *cost, env={"COLUMNS": "80"})
+    lines = shown.stdout.decode().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line != line.rstrip()] == []
+    words = {word for line in lines for word in line.split()}
+    assert {"123,456,789,012,345", "370,370,367,037,035", "1,234,567,890.125"} <= words
 
 
 async def test_a_liability_of_what_is_not_there_is_told_so(books: CommandLine) -> None:
