@@ -24,6 +24,8 @@ INTRINSIC_EVENT_TYPES: Final = (
     "POINTS_ADJUSTED",
 )  # fmt: skip
 """What White Label Loyalty makes itself: no reactor can wait for it."""
+TAKEN_FIELDS: Final = ("Errors", "encryptedData")
+"""What Mastercard's replies hold beside an answer."""
 
 
 def _text(bytes_max: int, description: str = "") -> Schema:
@@ -35,8 +37,8 @@ def _one_of(choices: tuple[str, ...], default: str | None = None) -> Schema:
     return {"enum": list(choices)} | ({"default": default} if default else {})
 
 
-def _count(most: int | None = None, least: int = 0) -> Schema:
-    return {"type": "integer", "minimum": least} | ({"maximum": most} if most else {})
+def _count(most: int = 2**31 - 1, least: int = 0) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
 
 
 def _table(required: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
@@ -55,7 +57,9 @@ _AMOUNT: Final[Schema] = {"type": "string", "pattern": f"^{numbers.AMOUNT_PATTER
 _LIMIT: Final[Schema] = {"type": "string", "pattern": rf"^({_SIZE}|-0+(\.0+)?)$"}
 
 _EXPIRY: Final[Schema] = {
-    "description": "When points under PROGRAM_RULES expire; default: never.",
+    "description": "When points under PROGRAM_RULES expire, always with the end of a day in the"
+    " time zone: so long after the day of the credit, or with the last day of the period in which"
+    " the day after_months later lies. Default: never.",
     "anyOf": [
         _table(rule={"const": "never", "default": "never"}),
         {
@@ -87,13 +91,14 @@ _CURRENCY: Final[Schema] = _table(
     earn_caps=_list(_CAP, "What exceeds one is forfeited."),
     spend_caps=_list(_CAP, "An AUTOMATIC debit beyond one is refused."),
 )
+_NOT_BLANK: Final[Schema] = {"pattern": r"\S"}
 _MASTERCARD: Final[Schema] = _table(
     adjustment_types={
         "type": "object",
-        "propertyNames": _text(64),
+        "propertyNames": _text(64) | _NOT_BLANK,
         "additionalProperties": _one_of(SIGNS),
     },
-    response_field=_text(64),
+    response_field={"allOf": [_text(64) | _NOT_BLANK, {"not": {"enum": list(TAKEN_FIELDS)}}]},
     reason_codes=_table(**{key: _text(64) for key in errors.ERRORS}),
 )
 
@@ -107,13 +112,17 @@ PROGRAM: Final[Schema] = {
         status=_one_of(("active", "inactive"), "active"),
         time_zone=_text(255, "A name of the IANA database; default: UTC."),
         enrolment=_one_of(("automatic", "required"), "automatic"),
-        allow_negative={"type": "boolean", "default": False},
+        allow_negative={
+            "type": "boolean",
+            "default": False,
+            "description": "Whether any debit may take a balance below zero.",
+        },
         reason=_one_of(("optional", "required"), "optional"),
         reason_max_length=_count(255, least=1) | {"default": 255, "description": "In characters."},
         reason_codes=_list(
             _table(("code",), code=_text(64), sign=_one_of(SIGNS), max=_LIMIT), "Empty: any code."
         ),
-        sources=_list(_text(128), "Empty: any.") | {"uniqueItems": True},
+        sources=_list(_text(128), "Empty: any; a request may name none.") | {"uniqueItems": True},
         currencies=_list(_CURRENCY, "The first is the default.", at_least=1),
         limits=_table(points_per_request=_LIMIT, points_per_operator_per_day=_LIMIT),
         promotions=_list(
@@ -125,6 +134,7 @@ PROGRAM: Final[Schema] = {
                 event_type={"allOf": [_text(128), {"not": {"enum": list(INTRINSIC_EVENT_TYPES)}}]},
                 property=_text(128),
                 multiplier=_AMOUNT | {"not": {"pattern": r"^-?0+(\.0+)?$"}},
+                reason_code=_text(64, "That of the adjustment: an event cannot name one."),
             ),
             "What messages of type wll.event become.",
         ),
@@ -132,7 +142,13 @@ PROGRAM: Final[Schema] = {
             _table(
                 ("user_id",),
                 user_id=_text(255),
-                may=_list(_one_of(PERMISSIONS), "What it may do.") | {"uniqueItems": True},
+                may=_list(
+                    _one_of(PERMISSIONS),
+                    "What it may do: each operation by its name; hold is CAPTURE and RELEASE too,"
+                    " EXPIRE needs none. bypass_caps and allow_negative are for requests that set"
+                    " these fields, beside the operation's own.",
+                )
+                | {"uniqueItems": True},
             ),
             "None: whomever the broker lets in may do anything.",
         ),

@@ -112,10 +112,14 @@ class AdjustmentRequest(BaseModel):
         "MANUAL", description="Whether a person or a program decided."
     )
     reverses: fields.Id | None = Field(
-        None, description="REVERSE: the request id of what is to be undone."
+        None,
+        description="REVERSE: the request id of what is to be undone: an ADJUST, SET_BALANCE, "
+        "CAPTURE or CONVERT.",
     )
     hold: fields.Id | None = Field(
-        None, description="CAPTURE, RELEASE: the request id of the HOLD."
+        None,
+        description="CAPTURE, RELEASE: the request id of the HOLD. Either ends it: what a CAPTURE "
+        "leaves is free again.",
     )
     ttl_seconds: Annotated[int, Field(strict=True, ge=1, le=TTL_SECONDS_MAX)] = Field(
         names.DEFAULT_TTL_SECONDS, description="HOLD: lapses after so many seconds."
@@ -129,8 +133,12 @@ class AdjustmentRequest(BaseModel):
     ordinal_stream: Annotated[str, fields.string(1, 64)] | None = Field(
         None, description="The stream that the ordinal counts in."
     )
-    bypass_caps: Flag = Field(default=False, description="Needs permission.")
-    allow_negative: Flag = Field(default=False, description="Needs permission.")
+    bypass_caps: Flag = Field(
+        default=False, description="Caps neither cut, refuse nor count it. Needs permission."
+    )
+    allow_negative: Flag = Field(
+        default=False, description="It may take what is not there, below zero. Needs permission."
+    )
     dry_run: Flag = Field(default=False, description="Answer as if, and change nothing.")
     occurred_at: Annotated[datetime, fields.MOMENT] | None = Field(
         None, description="When it happened; carried through."

@@ -13,6 +13,7 @@ from schemas import program as told
 from schemas.export import json_schema
 from schemas.identity import is_program_id
 from tests.readmes import ROOT
+from worker.dialects import jwe
 from worker.domain import document as reader
 from worker.domain.document import BadDocument, from_document
 
@@ -32,7 +33,8 @@ OTHER_VALUES: tuple[object, ...] = (
     [], ["x"], [7], [{}], {}, {"x": 1}, {"rule": "never"}, {"rule": "after", "years": 1},
     {"rule": "end_of", "period": "quarter"}, {"rule": "end_of", "period": "week"},
     {"points": "5"}, [{"points": "5", "per": "week"}], [{"points": "5", "per": "week", "x": 1}],
-    [{"code": "A"}], [{"id": "A"}], "POINTS_ADJUSTED",
+    [{"code": "A"}], [{"id": "A"}], "POINTS_ADJUSTED", " ", "Errors", "encryptedData",
+    2**31 - 1, 2**31, {"rule": "after", "days": 2**31}, {" ": "credit"}, {"C R": "credit"},
 )  # fmt: skip
 
 Path = tuple[str | int, ...]
@@ -97,3 +99,5 @@ def test_the_schema_takes_the_documents_that_are_taken(path: Path) -> None:
 
 def test_the_lists_of_the_schema_are_those_of_the_rules() -> None:
     assert set(told.INTRINSIC_EVENT_TYPES) == reader.INTRINSIC_EVENT_TYPES
+    assert set(told.TAKEN_FIELDS) == reader.TAKEN_FIELDS
+    assert jwe.FIELD in reader.TAKEN_FIELDS

@@ -33,6 +33,7 @@ _KEYS: Final = (
     "reason_max_length", "reason_codes", "sources", "currencies", "limits", "promotions",
     "reactors", "dialects", "publishers",
     "id", "identifier", "user_id", "may", "event_type", "property", "multiplier",
+    "reason_code",
     "code", "decimals", "sign", "max", "rule", "period", "per", "rolling_days", "points",
     "expiry", "balance_cap", "earn_caps", "spend_caps",
 )  # fmt: skip

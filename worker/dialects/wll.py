@@ -3,7 +3,8 @@
 The body is the event, `{"eventType": "MANUAL_ADJUSTMENT", "payload": {"points": 20}}`. Each reactor
 of the programme for that type multiplies its property of the payload by its multiplier; all of
 them apply at once, as one adjustment by their sum, exactly. Intrinsic types are the vendor's own
-and cannot be reported. A `comment` in the payload becomes that of the adjustment.
+and cannot be reported. A `comment` in the payload becomes that of the adjustment; its reason code
+is that of the first reactor which has one.
 
 An event has no way around caps: at the vendor only its console has "Bypass caps", here only the
 canonical request.
@@ -108,6 +109,9 @@ class WhiteLabelLoyalty:
             "points": _points(reactors, payload, faults),
             "metadata": {_EVENT_TYPE: event_type, _PAYLOAD: payload},
         }
+        reason_codes = [item.reason_code for item in reactors if item.reason_code is not None]
+        if reason_codes:
+            fields["reason_code"] = reason_codes[0]
         return fields if comment is None else fields | {_COMMENT: comment}
 
     def reply(

@@ -51,6 +51,9 @@ INTRINSIC_EVENT_TYPES: Final = frozenset(
 )
 """White Label Loyalty makes these events itself; nobody may send them, so none has a reactor."""
 
+TAKEN_FIELDS: Final = frozenset({"Errors", "encryptedData"})
+"""What Mastercard's replies hold beside an answer: its field must not be taken for one of them."""
+
 _PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 _CAP_PERIODS: Final[tuple[CapPeriod, ...]] = get_args(CapPeriod)
 _PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
@@ -227,6 +230,7 @@ def _reactor(table: Table) -> Reactor:
         event_type=event_type,
         property=table.text("property", _ID_BYTES_MAX),
         multiplier=_decimal(multiplier) or Decimal(1),
+        reason_code=table.optional_text("reason_code", _CODE_BYTES_MAX),
     )
     table.end()
     return reactor
@@ -246,14 +250,18 @@ def _dialects(table: Table) -> MastercardDialect:
     for code in types.left():
         if not is_text(code, 1, _CODE_BYTES_MAX):
             types.fault(None, f"has a code that {text_rule(1, _CODE_BYTES_MAX)}", code)
+        elif code.isspace():
+            types.fault(None, "has a code that is blank, which counts as none", code)
         if (sign := types.optional_one_of(code, _SIGNS)) is not None:
             signs[code] = sign
     codes = mastercard.table("reason_codes")
+    field = mastercard.text("response_field", _CODE_BYTES_MAX, MastercardDialect().response_field)
+    if field in TAKEN_FIELDS or field.isspace():
+        taken = " or ".join(sorted(TAKEN_FIELDS))
+        mastercard.fault("response_field", f"must not be blank, {taken}", field)
     dialect = MastercardDialect(
         adjustment_types=MappingProxyType(signs),
-        response_field=mastercard.text(
-            "response_field", _CODE_BYTES_MAX, MastercardDialect().response_field
-        ),
+        response_field=field,
         reason_codes=MappingProxyType(
             {key: codes.text(key, _CODE_BYTES_MAX) for key in ERRORS if key in codes}
         ),

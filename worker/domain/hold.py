@@ -135,7 +135,10 @@ def _hold_of(case: Case) -> Hold | Rejection:
     if held is not None:
         return held
     if hold_id in case.member.ended_holds:
-        return Rejection(errors.HOLD_ENDED, "This hold was captured or released, or has lapsed.")
+        return Rejection(
+            errors.HOLD_ENDED,
+            "This hold was captured, in whole or in part, or released, or has lapsed.",
+        )
     return Rejection(errors.UNKNOWN_HOLD, "This member has no such hold.")
 
 

@@ -84,11 +84,15 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Reactor:
-    """Turns events of a type into adjustments: a property of the payload times the multiplier."""
+    """Turns events of a type into adjustments: a property of the payload times the multiplier.
+
+    `reason_code` is that of the adjustment: an event cannot name one.
+    """
 
     event_type: str
     property: str
     multiplier: Decimal
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

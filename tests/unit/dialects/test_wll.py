@@ -63,6 +63,14 @@ def test_an_event_becomes_an_adjustment_that_tells_of_it() -> None:
     }
 
 
+def test_the_reason_code_is_that_of_the_first_reactor_which_has_one() -> None:
+    document = reacting(("a", "1"), ("a", "2"), ("a", "3"))
+    assert "reason_code" not in translate(event({"a": 1}, "EVENT"), document)
+    document["reactors"][1]["reason_code"] = "BOUGHT"
+    document["reactors"][2]["reason_code"] = "OTHER"
+    assert translate(event({"a": 1}, "EVENT"), document)["reason_code"] == "BOUGHT"
+
+
 @pytest.mark.parametrize("points", ["-20.0", -20, NumberText("-20.00")])
 def test_a_negative_property_deducts(points: object) -> None:
     assert translate(event({"points": points}))["points"] == "-20"

@@ -105,7 +105,7 @@ def test_every_key_of_a_document_is_read_as_it_stands() -> None:
         points_per_request=Decimal(100_000),
         points_per_operator_per_day=Decimal(250_000),
         promotions=(Promotion("79555", "b86ca53f-4c5e-46d3-8d33-b61c4f49392c"),),
-        reactors=(Reactor("MANUAL_ADJUSTMENT", "points", Decimal(1)),),
+        reactors=(Reactor("MANUAL_ADJUSTMENT", "points", Decimal(1), "CORRECTION"),),
         publishers=(
             Publisher(
                 "till-service", frozenset({"adjust", "set_balance", "reverse", "hold", "convert"})
@@ -361,6 +361,7 @@ def test_a_currency_is_found_by_its_code_and_the_first_where_none_is_named() -> 
         (with_reactor(multiplier="0.00"), "multiplier"),
         (with_reactor(multiplier=1), "multiplier"),
         (with_reactor(property=""), "property"),
+        (with_reactor(reason_code=""), "reason_code"),
         (
             {"currencies": [POINTS], "reactors": [{"event_type": "A", "property": "b"}]},
             "multiplier",
@@ -372,7 +373,11 @@ def test_a_currency_is_found_by_its_code_and_the_first_where_none_is_named() -> 
         (with_mastercard(adjustment_types={"CR": "Credit"}), "CR"),
         (with_mastercard(adjustment_types={"\0": "credit"}), "code"),
         (with_mastercard(adjustment_types={"": "credit"}), "code"),
+        (with_mastercard(adjustment_types={" ": "credit"}), "code"),
         (with_mastercard(response_field=""), "response_field"),
+        (with_mastercard(response_field="  "), "response_field"),
+        (with_mastercard(response_field="Errors"), "response_field"),
+        (with_mastercard(response_field="encryptedData"), "response_field"),
         (with_mastercard(reason_codes={"no_such_key": "X"}), "no_such_key"),
         (with_mastercard(reason_codes={"zero_points": 7}), "zero_points"),
         ({"currencies": [POINTS], "dialects": {"beans": {}}}, "beans"),
@@ -384,6 +389,7 @@ def test_a_currency_is_found_by_its_code_and_the_first_where_none_is_named() -> 
         (with_expiry(rule="after", days=30, month=12), "month"),
         (with_expiry(rule="after", days=30, period="month"), "period"),
         (with_expiry(rule="after", months=-1), "months"),
+        (with_expiry(rule="after", months=2**31), "months"),
         (with_expiry(rule="after", months=1.5), "months"),
         (with_expiry(rule="after", days=True), "days"),
         (with_expiry(rule="end_of"), "period"),
