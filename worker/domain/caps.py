@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from schemas import errors, names
 from worker.domain import limits
+from worker.domain.money import to_text
 from worker.domain.outcome import Rejection
 from worker.domain.wallet import Day
 
@@ -57,9 +58,13 @@ def overspent(case: Case, points: int) -> Rejection | None:
     if request.operation_type == names.MANUAL:
         return None
     for cap in case.currency.spend_caps:
-        if spent(case.wallet, cap, case.today) + points > cap.points:
+        left = cap.points - spent(case.wallet, cap, case.today)
+        if points > left:
+            decimals = case.currency.decimals
             return Rejection(
-                errors.LIMIT_EXCEEDED, f"The debit is beyond the programme's spend_{_name(cap)}."
+                errors.LIMIT_EXCEEDED,
+                f"{to_text(points, decimals)} to deduct, {to_text(max(left, 0), decimals)} left of"
+                f" the programme's spend_{_name(cap)} of {to_text(cap.points, decimals)}.",
             )
     return None
 

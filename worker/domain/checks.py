@@ -106,7 +106,9 @@ def reason_sign(program: Program, request: Request, points: int) -> Rejection | 
         return None
     if (points > 0) == (reason.sign == "credit"):
         return None
-    return Rejection(errors.INVALID_REASON_CODE, f"This reason code is for {reason.sign}s only.")
+    return Rejection(
+        errors.INVALID_REASON_CODE, f"Reason code {reason.code} is for {reason.sign}s only."
+    )
 
 
 def _other_wallet(request: Request, earlier: Original | Hold | EndedHold) -> Rejection | None:
@@ -226,7 +228,10 @@ def _reason_code_given(program: Program, member: Member, request: Request) -> Re
     if request.reason_code is None or request.operation == names.EXPIRE:
         return None
     if _reason_code(program, request.reason_code) is None:
-        return Rejection(errors.INVALID_REASON_CODE, "The programme has no such reason code.")
+        return Rejection(
+            errors.INVALID_REASON_CODE,
+            f'Programme {program.program_id} has no reason code "{request.reason_code}".',
+        )
     return reason_sign(program, request, _direction(member, request))
 
 
@@ -254,7 +259,9 @@ def _source(program: Program, request: Request) -> Rejection | None:
     """Refuse a source that is not one of the programme's (Capillary 8003)."""
     if request.source is None or request.source in program.sources:
         return None
-    return Rejection(errors.INVALID_SOURCE, "The programme has no such source.")
+    return Rejection(
+        errors.INVALID_SOURCE, f'Programme {program.program_id} has no source "{request.source}".'
+    )
 
 
 def _payload(field: str, rule: str) -> Rejection:

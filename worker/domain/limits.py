@@ -51,7 +51,7 @@ def exceeded(case: Case, points: int, moved: int | None = None) -> Rejection | N
             most = reason.points_max
             is_meant = reason.code == request.reason_code
             if is_meant and most is not None and _amount(case, points) > most:
-                return _limit(f"With this reason code {most} points may move at most.")
+                return _limit(f"With reason code {reason.code} {most} points may move at most.")
     most = program.points_per_operator_per_day
     if most is None or not request.adjusted_by or request.operation == names.HOLD:
         return None

@@ -26,6 +26,18 @@ def spending(*caps: dict[str, Any]) -> Desk:
     return capped(spend_caps=list(caps))
 
 
+def test_a_debit_beyond_a_spend_cap_is_told_what_is_left_of_it() -> None:
+    desk = spending({"per": "month", "points": "100"})
+    desk.adjust(500)
+    for taken, left in ((90, 10), (40, 0)):
+        desk.adjust(-taken)
+        rejection = desk.ask(-11, operation_type="AUTOMATIC").rejection
+        assert rejection is not None
+        assert rejection.message == (
+            f"11 to deduct, {left} left of the programme's spend_cap_month of 100."
+        )
+
+
 class TestWhiteLabelLoyalty:
     def test_a_credit_beyond_an_earn_cap_is_cut_and_the_excess_forfeited(self) -> None:
         desk = earning({"per": "month", "points": "1000"})

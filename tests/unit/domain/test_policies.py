@@ -178,6 +178,24 @@ class TestReasons:
         assert desk.refusal(reason_code="GIFT", **capture) == "invalid_reason_code"
         assert desk.refusal(**capture) is None
 
+    @pytest.mark.parametrize(
+        ("points", "fields", "told"),
+        [
+            (1, {"reason_code": "OTHER"}, 'Programme acme has no reason code "OTHER".'),
+            (1, {"reason_code": ""}, 'Programme acme has no reason code "".'),
+            (-1, {"reason_code": "GIFT"}, "Reason code GIFT is for credits only."),
+            (8, {"reason_code": "GIFT"}, "With reason code GIFT 7 points may move at most."),
+            (1, {"source": "line"}, 'Programme acme has no source "line".'),
+        ],
+    )
+    def test_what_is_not_in_a_list_is_told_by_its_name(
+        self, points: int, fields: dict[str, Any], told: str
+    ) -> None:
+        codes = [{"code": "GIFT", "sign": "credit", "max": "7"}]
+        rejection = Desk(programme(reason_codes=codes, sources=["LINE"])).ask(points, **fields)
+        assert rejection.rejection is not None
+        assert rejection.rejection.message == told
+
     def test_a_source_has_to_be_one_of_the_programmes_if_it_lists_any(self) -> None:
         desk = Desk(programme(sources=["INSTORE", "LINE"]))
         assert desk.refusal(1, source="LINE") is None
