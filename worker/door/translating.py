@@ -205,7 +205,7 @@ class Translator:
             return read_json(self._keyring.decrypt(document))
         except jwe.DecryptionFailed as error:
             # Who sent it learns no more than that it failed.
-            _log.warning("decryption_failed", reason=error.reason, kid=error.kid)
+            _log.info("decryption_failed", reason=error.reason, kid=error.kid)
             message.letter = message.letter or Letter(errors.DECRYPTION_FAILED, str(error))
         except Unreadable as error:
             message.letter = message.letter or Letter(error.key, error.message)
