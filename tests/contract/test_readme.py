@@ -52,6 +52,7 @@ MEANINGS = {
     "EXIT_UNREACHABLE": "could not be reached",
     "EXIT_TRY_AGAIN": "try again",
     "EXIT_BAD_CONFIGURATION": "bad configuration",
+    "EXIT_INTERRUPTED": "interrupted",
     "EXIT_NOBODY_READS": "nobody reads",
 }
 

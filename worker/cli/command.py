@@ -185,10 +185,16 @@ def read_file(file: str, bytes_max: int, kind: str, *, param_hint: str) -> bytes
             with Path(file).open("rb") as opened:
                 content = opened.read(bytes_max + 1)
     except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint=param_hint) from None
+        raise typer.BadParameter(why_unread(file, error), param_hint=param_hint) from None
     if len(content) > bytes_max:
         raise typer.BadParameter(f"it is too long for {kind}", param_hint=param_hint)
     return content
+
+
+def why_unread(file: object, error: OSError) -> str:
+    """Say why a file cannot be read; one that is not there may lie outside this container."""
+    outside = f"; from outside a container, pipe it: - < {file}"
+    return f"{file}: {error.strerror}{outside if isinstance(error, FileNotFoundError) else ''}"
 
 
 def spooled(bytes_max: int) -> _TemporaryFileWrapper[bytes]:

@@ -17,7 +17,7 @@ from schemas.topology import bucket_key
 from worker.broker import SessionLost, client
 from worker.broker.asking import ask_all
 from worker.cli import showing
-from worker.cli.command import Ended, Json, Program, broker, carry_out, end_of, spooled
+from worker.cli.command import Ended, Json, Program, broker, carry_out, end_of, spooled, why_unread
 from worker.cli.rows import Fault, File, Format, Planned, digest_of
 from worker.cli.tally import SHOWN_MAX, Counted, Tally, show, show_json
 from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_TRY_AGAIN, EXIT_USAGE
@@ -96,7 +96,7 @@ def import_(
     JSON: rows, sent (the requests made of them), applied, no_change, simulated, rejected,
     dead_letters, and errors, which counts those by their keys.
 
-    Ends with 3 if something was rejected, and with 75 if no outcome came in time.
+    Ends with 2 if a row has a fault, with 3 if something was rejected, and with 75 if no outcome came in time.
 
     Example: points-worker import balances.csv --opening --rejects rejected.jsonl
     """
@@ -137,6 +137,8 @@ async def _import(
                 return _refuse("stdin" if is_piped else str(path), found.faults, as_json=as_json)
             written = stack.enter_context(_opened(rejects, path)) if rejects else None
         except OSError as error:
+            if str(error.filename) == str(given):
+                raise Ended(f"{why_unread(given, error)}.", EXIT_USAGE) from None
             raise Ended(f"{error.filename}: {error.strerror}.", EXIT_USAGE) from None
         tally = Tally(written)
         try:

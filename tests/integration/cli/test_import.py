@@ -306,10 +306,14 @@ async def test_nothing_is_sent_while_a_row_has_a_fault(points: CommandLine, tmp_
     assert "file has 10 more faults" in many.stderr
     for arguments in (["nowhere.csv"], [str(tmp_path / "x.txt")]):
         assert (await points("import", *arguments)).code == 2
+    assert "pipe it: - < nowhere.csv." in (await points("import", "nowhere.csv")).stderr
     other = tmp_path / "rows.txt"
     other.write_text("member_id,points\nn-1,5\n")
     assert (await points("import", str(other))).code == 2
     assert (await points("import", str(other), "--format", "csv")).code == 0
+    rejects = str(tmp_path / "no" / "folder")
+    no_folder = await points("import", str(other), "--format", "csv", "--rejects", rejects)
+    assert (no_folder.code, no_folder.stderr) == (2, f"{rejects}: No such file or directory.\n")
 
 
 async def test_an_import_without_answers_ends_with_75_and_goes_on_where_it_broke_off(

@@ -302,3 +302,9 @@ def test_every_end_has_its_exit_code_and_a_bug_has_none(error: Exception, code: 
     ended = end_of(error)
     assert (ended.exit_code if ended else None) == code
     assert code != EXIT_FAULT_FOUND
+
+
+def test_a_file_that_is_not_there_may_lie_outside_a_container_and_is_to_be_piped() -> None:
+    done = invoke("program", "apply", "nowhere.toml")
+    assert done.exit_code == EXIT_USAGE
+    assert "from outside a container, pipe it: - < nowhere.toml" in done.stderr
