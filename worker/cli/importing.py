@@ -96,7 +96,8 @@ def import_(
     JSON: rows, sent (the requests made of them), applied, no_change, simulated, rejected,
     dead_letters, and errors, which counts those by their keys.
 
-    Ends with 2 if a row has a fault, with 3 if something was rejected, and with 75 if no outcome came in time.
+    Ends with 2 if a row has a fault, with 3 if something was rejected, and with 75 if no outcome
+    came in time.
 
     Example: points-worker import balances.csv --opening --rejects rejected.jsonl
     """
