@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from schemas import names
 from worker.domain.caps import first_day
 from worker.domain.member import Hold
-from worker.domain.money import to_minor_units
+from worker.domain.money import MINOR_UNITS_MAX, to_minor_units
 from worker.store.keys import OperatorKey, RequestKey, WalletKey
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _ABOUT_HOLDS: Final = (names.HOLD, names.CAPTURE, names.RELEASE)
 
-_BOUNDED: Final = (names.ADJUST, names.SET_BALANCE, names.EXPIRE, *_ABOUT_HOLDS)
+_BOUNDED: Final = (names.ADJUST, names.SET_BALANCE, names.CONVERT, names.EXPIRE, *_ABOUT_HOLDS)
 """The operations that take no lots but the next of a wallet, where they are not aimed at others."""
 
 _IN_ANOTHERS_WALLET: Final = (names.REVERSE, names.CAPTURE)
@@ -59,7 +59,10 @@ class _Claims:
         """Take note of what a request may do to its own wallet."""
         points = _asked(request, currency) or 0
         self.is_unlimited |= may_owe
-        if request.operation == names.SET_BALANCE:
+        if request.operation == names.CONVERT and points:
+            self.taken.append(points)
+        elif request.operation in (names.SET_BALANCE, names.CONVERT):
+            # To convert all that there is leaves nothing.
             self.targets.append(points)
         elif request.operation != names.ADJUST:
             return
@@ -221,6 +224,9 @@ def _claims(
         if currency is not None:
             claim = claims[WalletKey(*key, currency.code, request.category)]
             claim.note(request, currency, may_owe=may_owe)
+            if request.operation == names.CONVERT:
+                regular = claims[WalletKey(*key, currency.code, names.REGULAR)]
+                regular.credited += _asked(request, currency) or MINOR_UNITS_MAX
             if key in capturing and request.operation == names.HOLD:
                 claim.taken.append(_asked(request, currency) or 0)
         if request.hold is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -210,6 +210,25 @@ async def test_a_conversion_tells_of_both_wallets_and_is_told_again_byte_for_byt
     assert again.publications == first.publications
     back = await timed.apply(asked("r", "REVERSE", 10, reverses="v"))
     assert [shape(one)[1:3] for one in told(back)] == [("-10", "30"), ("10", "70")]
+
+
+@pytest.mark.parametrize("spent", [request("d", -55), asked("d", "SET_BALANCE", 20)])
+@pytest.mark.parametrize("part", [{}, {"points": 20}])
+async def test_what_a_conversion_brings_may_be_spent_by_the_same_batch(
+    timed: Desk, spent: dict[str, Any], part: dict[str, Any]
+) -> None:
+    """First of all from the lots that were there before: it must have read them."""
+    await timed.apply(*(request(f"p{n}", 10, category="PROMISED") for n in range(3)))
+    await timed.apply(*(request(f"r{n}", 10) for n in range(4)))
+    converted, left = await timed.outcomes(
+        asked("v", "CONVERT", category="PROMISED", **part), spent
+    )
+    assert converted["balance"] == ("10" if part else "0")
+    balance = "20" if "operation" in spent else "5" if part else "15"
+    assert left["balance"] == balance
+    taken = [(int(lot["lot_id"]), int(lot["points"])) for lot in left["lots"]]
+    assert [lot_id for lot_id, _ in taken] == [4, 5, 6, 7, 8][: len(taken)]
+    assert sum(points for _, points in taken) == int(left["points"])
 
 
 async def test_what_changes_nothing_is_stored_and_uses_up_no_sequence(

@@ -114,6 +114,23 @@ async def test_holds_and_set_balances_on_many_lots_cost_what_they_cost_on_few(
         assert 0 < many <= 2 * few
 
 
+async def test_a_conversion_reads_the_lots_that_it_takes_and_no_others(
+    measured: Measured, owner: asyncpg.Connection
+) -> None:
+    costs = []
+    for member_id, lots in (("few", 10), ("many", MANY)):
+        await measured.fill(member_id, lots)
+        promised = request("p", 50, member_id, category="PROMISED")
+        await measured.desk.apply(promised)
+        part = asked("part", "CONVERT", points=5, category="PROMISED")
+        rest = asked("rest", "CONVERT", category="PROMISED")
+        batch = [{**one, "member_id": member_id} for one in (part, rest)]
+        await owner.execute("VACUUM ANALYZE points.lots")
+        costs.append(await measured.blocks(LOTS, *batch, request("d", -15, member_id)))
+    few, many = costs
+    assert 0 < many <= 2 * few
+
+
 async def test_what_is_due_of_a_member_with_many_lots_costs_what_it_costs_of_one_with_few(
     measured: Measured, owner: asyncpg.Connection
 ) -> None:
