@@ -63,7 +63,9 @@ class Measured:
         return Work(after.rows - before.rows, after.blocks - before.blocks), outcomes
 
     async def _work(self) -> Work:
-        await self._pool.execute("SELECT pg_stat_force_next_flush()")
+        # What the owner's session did before, as VACUUM, is not to be counted later.
+        for session in (self._owner, self._pool):
+            await session.execute("SELECT pg_stat_force_next_flush()")
         row = await self._owner.fetchrow(
             "SELECT idx_tup_fetch + seq_tup_read,"
             " heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read"
