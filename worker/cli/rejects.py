@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+from schemas.errors import REQUEST_ID_CONFLICT
 from schemas.reading import write_json
 
 _KEYS: Final = frozenset({"line", "error", "request", "unsent"})
@@ -50,7 +51,11 @@ def again(row: dict[str, Any]) -> Again | None:
         # Who mends whose wallet it is need not do so twice.
         place = {name: request[name] for name in _WALLET if name in request}
         unsent = {name: v for name, v in unsent.items() if name not in _WALLET} | place
-    return Again(request | _next_id(request.get("request_id")), unsent)
+    error = row.get("error")
+    # Where the id is another request's already, that one may have been carried out.
+    if not isinstance(error, dict) or error.get("key") != REQUEST_ID_CONFLICT:
+        request = request | _next_id(request.get("request_id"))
+    return Again(request, unsent)
 
 
 def _next_id(request_id: object) -> dict[str, str]:

@@ -107,7 +107,7 @@ def show(tally: Tally, counted: Counted) -> None:
     if counted.is_opening and tally.in_use:
         shown["wallets in use"] = f"{tally.in_use}; an opening balance needs a fresh one"
     if tally.half_open:
-        shown["half open"] = f"{tally.half_open}; they hold their total, not yet their balance"
+        shown["half open"] = f"{tally.half_open}; the total was credited, and the debit refused"
     showing.console().print(showing.facts(shown))
     if tally.errors:
         showing.talk(_how_to_go_on(counted.rejects))
@@ -115,7 +115,8 @@ def show(tally: Tally, counted: Counted) -> None:
 
 def _how_to_go_on(rejects: Path | None) -> str:
     where = f"mend {rejects}" if rejects else "add --rejects FILE, mend what is written there"
+    lines = " as jsonl" if rejects and rejects.suffix != ".jsonl" else ""
     return (
-        f"What was refused, now or before, stays so. To try again, {where}, and import that file:"
-        " its requests get new ids, but for ids of your own."
+        f"What was refused, now or before, stays so. To try again, {where}, and import that file"
+        f"{lines}: its requests get new ids, but for ids of your own."
     )

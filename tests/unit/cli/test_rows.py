@@ -243,8 +243,9 @@ def test_a_rejected_request_that_is_tried_again_has_the_next_id_unless_it_is_its
     file: Path, refused: str, tried: str
 ) -> None:
     request = {"request_id": refused, "member_id": "a", "points": "1"}
-    row = rejects.written(3, {"key": "insufficient_points"}, request, None)
-    assert [one["request_id"] for one in documents(plan(file, row, "jsonl"))] == [tried]
+    for key, wanted in (("insufficient_points", tried), ("request_id_conflict", refused)):
+        row = rejects.written(3, {"key": key}, request, None)
+        assert [one["request_id"] for one in documents(plan(file, row, "jsonl"))] == [wanted]
 
 
 @pytest.mark.parametrize(
