@@ -80,9 +80,10 @@ def import_(
     """Publish a file of requests, CSV with a heading or JSON lines, and wait for all outcomes.
 
     Columns are the fields of a request. Nothing is sent while a row has a fault. Rows without
-    a request_id get one from the file's content and their line, as import-0f3a9b…-17, so to import
-    the same file again after a break repeats nothing; it counts the outcomes of all its requests,
-    whenever they were carried out. --program is for rows that name none.
+    a request_id get one from the file's content and their line, as import-0f3a9b27c1d4e58f6a7b-17
+    (those of an opening end with -credit or -debit), so to import the same file again after a break
+    repeats nothing; it counts the outcomes of all its requests, whenever they were carried out.
+    --program is for rows that name none.
 
     What was rejected stays so, whatever has changed since. To try again, mend what --rejects wrote
     down, if need be, and import that file: those of its requests whose ids were made up get new
@@ -91,7 +92,8 @@ def import_(
     changes no wallet that was in use.
 
     An opening makes one or two requests of a row: a credit of the total, and, once that is carried
-    out, a debit of what of it is gone; none of a row without points.
+    out, a debit of what of it is gone; none of a row without points. Where only
+    the debit was refused, --rejects writes it down alone.
 
     JSON: rows, sent (the requests made of them), applied, no_change, simulated, rejected,
     dead_letters, and errors, which counts those by their keys.
