@@ -140,8 +140,14 @@ class Bindings:
             self._status.clear("door")
 
     async def _declaration(self) -> datetime | None:
-        while True:
-            try:
-                return await self._declared_at()
-            except PassingFault:
-                await self._pause(_HOLD_PAUSE_SECONDS)
+        """Return when the topology was last declared, however long Postgres is away."""
+        try:
+            while True:
+                try:
+                    return await self._declared_at()
+                except PassingFault as fault:
+                    self._status.set_fault("postgres", str(fault), holder="door")
+                    _log.warning("door_waits", server="postgres", reason=str(fault))
+                    await self._pause(_HOLD_PAUSE_SECONDS)
+        finally:
+            self._status.clear("postgres", holder="door")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from schemas.dialects import BEANS, CAPILLARY, WLL
 from schemas.topology import bucket_key
@@ -177,17 +179,23 @@ async def test_while_postgres_is_away_the_door_waits_says_so_and_keeps_the_order
             await crew.send(body, routing_key="x", **vendors(BEANS, message_id=f"r{n}"))
         await crew.send(request("r3", 1, "m"), routing_key="x")
         forwarding = Forwarding(crew, pool)
-        async with forwarding.open(4) as intake:
+        with capture_logs() as logs:
+            async with forwarding.open(4) as intake:
 
-            def is_told() -> bool:
-                proxy.cut()
-                return any(fault.condition == "postgres" for fault in crew.status.faults())
+                def is_told() -> bool:
+                    proxy.cut()
+                    return any(fault.condition == "postgres" for fault in crew.status.faults())
 
-            await until(is_told, what="the door says so")
-            assert intake.in_hand == 4
-            proxy.release()
-            await until(lambda: intake.in_hand == 0, what="the door goes on")
-            assert not any(fault.condition == "postgres" for fault in crew.status.faults())
+                await until(is_told, what="the door says so")
+                assert intake.in_hand == 4
+                back_at = time.perf_counter()
+                proxy.release()
+                await until(lambda: intake.in_hand == 0, what="the door goes on")
+                passed_ms = (time.perf_counter() - back_at) * 1000
+                assert not any(fault.condition == "postgres" for fault in crew.status.faults())
+        # The time that it waited is none of publishing.
+        published_ms = [line["publish_ms"] for line in logs if line["event"] == "door_batch"]
+        assert 0 < sum(published_ms) <= passed_ms
         await close_pool(pool)
     messages = await forwarding.in_lanes(4)
     assert [body_of(message)["request_id"] for message in messages] == [f"r{n}" for n in range(4)]

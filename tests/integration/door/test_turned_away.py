@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.topology import bucket_key
 from tests.crew import Crew, data_of, ids_of
 from tests.inside import request
+from tests.proxy import Proxy
 from tests.waiting import until
 from worker.broker import Session, open_connection
 from worker.broker.client import temporary_queue
@@ -91,6 +92,34 @@ async def test_a_missing_binding_holds_the_door_until_it_is_declared_again(crew:
     own = [data_of(event) for event in events if data_of(event)["member_id"] == MEMBER]
     assert [item["request_id"] for item in own] == [f"r{n}" for n in range(5)]
     assert [item["sequence"] for item in own] == [1, 2, 3, 4, 5]
+
+
+async def test_while_postgres_is_away_a_door_that_holds_says_so(
+    amqp_url: str, database_url: str, prefix: str
+) -> None:
+    async with Proxy(database_url) as proxy, Crew(amqp_url, proxy.url, prefix) as crew:
+        await unbind(crew)
+        async with crew.running():
+            await crew.send(request("r", 1))
+            await until(lambda: holds(crew), what="the door says that it holds")
+            proxy.hold()
+
+            def is_told() -> bool:
+                proxy.cut()
+                return any(
+                    fault.condition == "postgres" and fault.reason.startswith("door: ")
+                    for fault in crew.status.faults()
+                )
+
+            await until(is_told, what="the door says that Postgres is away")
+            proxy.release()
+            await until(
+                lambda: [fault.condition for fault in crew.status.faults()] == ["door"],
+                what="the door says that Postgres is back",
+            )
+            await declare_topology(crew.settings)
+            assert ids_of(await taken(crew, 1)) == ["r"]
+            await all_acknowledged(crew)
 
 
 async def test_what_was_turned_away_goes_on_where_the_binding_is_back_already(crew: Crew) -> None:
