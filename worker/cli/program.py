@@ -13,7 +13,7 @@ from worker.cli.changes import changes, line_of
 from worker.cli.command import Ended, Json, carry_out, check_program, read_file
 from worker.domain.document import BadDocument, from_document
 from worker.domain.table import Fault, shape
-from worker.exits import EXIT_FAULT_FOUND, EXIT_OK, EXIT_USAGE
+from worker.exits import EXIT_BAD_CONFIGURATION, EXIT_FAULT_FOUND, EXIT_OK
 from worker.readiness import check_migrated
 from worker.store.programs import apply_program, stored_program, stored_programs
 
@@ -47,7 +47,7 @@ def apply(
 ) -> None:
     """Make a programme, or its next version, from a document; running workers follow at once.
 
-    A document with a fault is refused as a whole, each fault told with its line: exit code 2.
+    A document with a fault is refused as a whole, each fault told with its line: exit code 78.
     The decimals of a currency never change, and a currency with points cannot go. A document
     that is the newest version already changes nothing.
 
@@ -200,7 +200,7 @@ def _checked(name: str, text: str) -> tuple[dict[str, Any], str]:
         document = toml_text.read(text)
     except toml_text.NotToml as error:
         showing.talk(f"{name}:{error.line}: {error}")
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(EXIT_BAD_CONFIGURATION) from None
     faults: list[Fault] = []
     given = document.get("program_id")
     if not is_program_id(given):
@@ -213,7 +213,7 @@ def _checked(name: str, text: str) -> tuple[dict[str, Any], str]:
         faults += error.faults
     if faults:
         showing.talk(str(_told(name, text, faults)))
-        raise typer.Exit(EXIT_USAGE)
+        raise typer.Exit(EXIT_BAD_CONFIGURATION)
     return document, str(given)
 
 
@@ -221,7 +221,9 @@ def _told(name: str, text: str, faults: Iterable[Fault]) -> Ended:
     """Say what is wrong, in the order of the lines."""
     lines = toml_text.Lines(text)
     told = sorted((lines.of(fault.path), str(fault)) for fault in faults)
-    return Ended("\n".join(f"{name}:{line}: {fault}" for line, fault in told), EXIT_USAGE)
+    return Ended(
+        "\n".join(f"{name}:{line}: {fault}" for line, fault in told), EXIT_BAD_CONFIGURATION
+    )
 
 
 def _ordered(value: Any) -> Any:

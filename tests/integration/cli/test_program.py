@@ -96,7 +96,7 @@ async def test_a_faulty_document_is_refused_whole_with_the_line_of_each_fault(
         'decimals = 7\nearn_caps = [\n  { per = "month", points = 5 },\n]\n[limit]\n'
     )
     refused = await points("program", "apply", str(file))
-    assert (refused.code, refused.stdout) == (2, b"")
+    assert (refused.code, refused.stdout) == (78, b"")
     assert refused.stderr.splitlines() == [
         f'{file}:2: status must be one of active, inactive; got "on"',
         f"{file}:7: currencies[0].decimals must be 0 to 6; got 7",
@@ -108,7 +108,7 @@ async def test_a_faulty_document_is_refused_whole_with_the_line_of_each_fault(
     ]
     assert (await points("program", "show", "faulty")).code == 3
     broken = await points("program", "apply", "-", stdin=b"a = 1\nb\n")
-    assert (broken.code, broken.stderr.partition(": ")[0]) == (2, "stdin:2")
+    assert (broken.code, broken.stderr.partition(": ")[0]) == (78, "stdin:2")
     nameless = await points("program", "apply", "-", stdin=b'[[currencies]]\ncode = "p"\n')
     assert nameless.stderr == "stdin:1: program_id is required; got nothing\n"
     missing = await points("program", "apply", str(tmp_path / "nowhere.toml"))
@@ -126,7 +126,7 @@ async def test_decimals_never_change_not_even_by_leaving_a_currency_out_for_a_wh
         (small("fixed") + coins % 2, 8, "currencies[1].decimals must stay 3"),
     ):
         refused = await points("program", "apply", "-", stdin=document)
-        assert (refused.code, refused.stderr.startswith(f"stdin:{line}: {place}")) == (2, True)
+        assert (refused.code, refused.stderr.startswith(f"stdin:{line}: {place}")) == (78, True)
     assert (await points("program", "apply", "-", stdin=small("fixed") + coins % 3)).code == 0
 
 
@@ -136,7 +136,7 @@ async def test_a_currency_with_points_cannot_go_and_one_without_can(points: Comm
     credit = ("adjust", "noa", "--program", "kept", "--currency", "coins", "--json")
     assert (await points(*credit, "5")).code == 0
     refused = await points("program", "apply", "-", stdin=small("kept"))
-    assert refused.code == 2
+    assert refused.code == 78
     assert "must keep coins, in which members have points" in refused.stderr
     assert (await points(*credit, "-5")).code == 0
     assert (await points("program", "apply", "-", stdin=small("kept"))).code == 0
