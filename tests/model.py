@@ -235,7 +235,7 @@ def _faults_before_the_wallet(document: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _is_valid(document: dict[str, Any]) -> bool:
-    """Whether the payload keeps every rule of contract §2 that concerns it alone."""
+    """Whether the payload keeps every rule of `schemas.request` that concerns it alone."""
     given = {name: value for name, value in document.items() if value is not None}
     credit = _is_amount(given.get("points")) and _amount(given["points"]) > 0
     return (

@@ -182,7 +182,7 @@ def _place(outcome: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _envelope_faults(event: Received) -> Iterator[str]:
-    """What contract §4 says of an event's envelope and of its AMQP properties."""
+    """What `schemas.event` and the AsyncAPI document say of an event."""
     try:
         Event.model_validate_json(event.body)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Vendors' messages while workers die and identifiers change hands (I1 to I3, contract §7)."""
+"""Vendors' messages while workers die and identifiers change hands (I1 to I3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests with ordinals, by several processes at once, in any order, while workers die (§6)."""
+"""Requests with ordinals, by several processes at once, in any order, while workers die."""
 
 from __future__ import annotations
 

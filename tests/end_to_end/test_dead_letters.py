@@ -1,4 +1,4 @@
-"""What cannot be understood becomes a dead letter with its reason, answered (contract §5)."""
+"""What cannot be understood becomes a dead letter with its reason, answered."""
 
 from __future__ import annotations
 

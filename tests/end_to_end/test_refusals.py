@@ -1,4 +1,4 @@
-"""What is refused: with which key, stored, told of, and repeated (contract §2 and §5)."""
+"""What is refused: with which key, stored, told of, and repeated (`schemas.errors`)."""
 
 from __future__ import annotations
 

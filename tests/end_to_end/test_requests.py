@@ -1,4 +1,4 @@
-"""One request of each kind: its reply, its event, what stays for a repeat (contract §2 to §6)."""
+"""One request of each kind: its reply, its event, what stays for a repeat."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def facts(rows: Mapping[str, object]) -> Table:
 
 
 def outcome(document: Mapping[str, Any]) -> Table:
-    """Return an outcome of the contract's §3 as a table for people; absent facts are left out."""
+    """Return an outcome (`schemas.outcome`) as a table for people; absent facts are left out."""
     status = Text(document["status"], STYLES.get(document["status"], ""))
     error = document["error"]
     rows: dict[str, object] = {"status": status}

@@ -35,7 +35,8 @@ def reverse(case: Case) -> Rejection | None:
     original = case.member.originals.get(case.request.reverses or "")
     if original is None:
         return Rejection(
-            errors.UNKNOWN_REQUEST, "This member has no applied request that can be undone so."
+            errors.UNKNOWN_REQUEST,
+            "This member has no applied ADJUST, SET_BALANCE, CAPTURE or CONVERT of this id.",
         )
     left = abs(original.points) - original.reversed
     points = left if case.asked is None else case.asked

@@ -1,4 +1,4 @@
-"""Replies: given up where nobody takes them, and no event waits for one (I3, contract §6)."""
+"""Replies: given up where nobody takes them, and no event waits for one (I3)."""
 
 from __future__ import annotations
 

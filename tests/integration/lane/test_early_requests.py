@@ -1,4 +1,4 @@
-"""Requests with ordinals: parked, released, out of time, and told again (contract §6)."""
+"""Requests with ordinals: parked, released, out of time, and told again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker as a process: what keeps it from starting, and how it ends (contract §8)."""
+"""The worker as a process: what keeps it from starting, and how it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Early requests whose turn has come, or that have waited too long (contract §6)."""
+"""Early requests whose turn has come, or that have waited too long."""
 
 from __future__ import annotations
 

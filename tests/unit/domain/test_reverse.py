@@ -233,6 +233,9 @@ def test_only_applied_changes_can_be_undone() -> None:
     undo(desk, "r1")
     for request_id in ("r4", "r5", "r6", "r7", "r8", "r9", "nobody's"):
         assert refusal(desk, request_id) == "unknown_request"
+    of_a_hold = desk.ask(operation="REVERSE", reverses="r5").rejection
+    assert of_a_hold is not None
+    assert "ADJUST, SET_BALANCE, CAPTURE or CONVERT" in of_a_hold.message
 
 
 def test_the_wallet_is_that_of_the_original() -> None:

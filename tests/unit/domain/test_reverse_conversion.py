@@ -1,4 +1,4 @@
-"""REVERSE of a conversion: what it gave goes, and what it took comes back (contract §2)."""
+"""REVERSE of a conversion: what it gave goes, and what it took comes back."""
 
 from __future__ import annotations
 

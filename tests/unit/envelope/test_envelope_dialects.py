@@ -1,4 +1,4 @@
-"""Whom a lane believes about a vendor's message, and who can read the reply to it (contract §7)."""
+"""Whom a lane believes about a vendor's message, and who can read the reply to it."""
 
 from __future__ import annotations
 

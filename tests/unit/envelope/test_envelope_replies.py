@@ -1,4 +1,4 @@
-"""Where an answer goes, also when the request that it answers had to wait (contract §3, §5, §7)."""
+"""Where an answer goes, also when the request that it answers had to wait."""
 
 from __future__ import annotations
 

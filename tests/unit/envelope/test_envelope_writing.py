@@ -1,4 +1,4 @@
-"""What the worker sends, held to the models and to the contract (§3 to §5)."""
+"""What the worker sends, held to the models of the contract."""
 
 from __future__ import annotations
 
