@@ -177,7 +177,10 @@ class Settings(BaseSettings):
         description="The most members for whom one such look asks for what is due to be done.",
     )
     pool_size_max: int = Field(
-        default=12, ge=1, le=1_000, description="The most connections to Postgres."
+        default=12,
+        ge=1,
+        le=1_000,
+        description="The most connections to Postgres, besides one for whose turn it is to sweep.",
     )
     connect_timeout_seconds: float = Field(
         default=60,

@@ -28,7 +28,7 @@ PERSONAL_FIELDS: Final = ("reason", "comment", "source_id", "metadata")
 """What of an outcome may be about the person; ids, amounts and times are not."""
 
 _OUTCOMES_AT_ONCE: Final = 1_000
-_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '10s'"
+_LOCK_SECONDS_MAX: Final = 10
 
 
 class NotDone(Exception):
@@ -123,8 +123,10 @@ async def erase(database_url: str, key: MemberKey) -> Erased:
     may change answers. Raises NotDone for a member nobody knows, and PassingFault. Members of a
     programme that there is not may have refusals stored.
     """
-    async with connected(database_url) as connection, connection.transaction():
-        await connection.execute(_LOCK_TIMEOUT)
+    async with (
+        connected(database_url, lock_seconds_max=_LOCK_SECONDS_MAX) as connection,
+        connection.transaction(),
+    ):
         has_program = await _has_program(connection, key)
         await connection.execute(f"SET LOCAL ROLE {ERASER_ROLE}")
         if await _lock(connection, key) is None:
@@ -168,8 +170,10 @@ async def _locked(
     database_url: str, key: MemberKey, *, is_made: bool
 ) -> AsyncIterator[tuple[Connection, MemberState]]:
     """Give a transaction in which the member is locked; `is_made` makes one who is not there."""
-    async with connected(database_url) as connection, connection.transaction():
-        await connection.execute(_LOCK_TIMEOUT)
+    async with (
+        connected(database_url, lock_seconds_max=_LOCK_SECONDS_MAX) as connection,
+        connection.transaction(),
+    ):
         if not await _has_program(connection, key):
             raise _no_program(key)
         if is_made:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Looking for points in a currency that is to go may have to read every wallet of the programme.
 _STATEMENT_SECONDS_MAX = 600
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10s'"
+_LOCK_SECONDS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,13 @@ async def apply_program(
     """
     from_document(program_id, 1, document)
     async with (
-        connected(database_url, statement_seconds_max=_STATEMENT_SECONDS_MAX) as connection,
+        connected(
+            database_url,
+            statement_seconds_max=_STATEMENT_SECONDS_MAX,
+            lock_seconds_max=_LOCK_SECONDS_MAX,
+        ) as connection,
         connection.transaction(),
     ):
-        await connection.execute(_LOCK_TIMEOUT)
         await connection.execute("LOCK TABLE points.programs IN SHARE ROW EXCLUSIVE MODE")
         newest = await _read(connection, program_id, None)
         if newest is not None and newest.document == document:

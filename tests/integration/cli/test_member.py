@@ -80,7 +80,7 @@ async def test_a_member_who_stays_locked_is_told_of_as_such_and_ends_with_75(
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
 ) -> None:
-    monkeypatch.setattr(members, "_LOCK_TIMEOUT", "SET LOCAL lock_timeout = '100ms'")
+    monkeypatch.setattr(members, "_LOCK_SECONDS_MAX", 0.1)
     await points("member", "enrol", "ian")
     async with owner.transaction():
         await owner.execute("SELECT FROM points.members WHERE member_id = 'ian' FOR UPDATE")

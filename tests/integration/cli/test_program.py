@@ -146,7 +146,7 @@ async def test_a_currency_with_points_cannot_go_and_one_without_can(points: Comm
 async def test_a_document_that_cannot_come_in_for_a_lock_ends_with_75_and_changes_nothing(
     points: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "_LOCK_TIMEOUT", "SET LOCAL lock_timeout = '100ms'")
+    monkeypatch.setattr(programs, "_LOCK_SECONDS_MAX", 0.1)
     connection = await asyncpg.connect(points.scene.database_url)
     async with connection.transaction():
         await connection.execute("LOCK TABLE points.programs IN SHARE ROW EXCLUSIVE MODE")
