@@ -49,6 +49,14 @@ def _wallet_faults(row: asyncpg.Record, text: Amounts) -> Iterator[Told]:
                 f" {text(deficit)}."
             ),
         )
+    elif deficit and row["lot_points"]:
+        yield (
+            LOTS,
+            (
+                f"{whose} has a deficit of {text(deficit)}, but its open lots hold"
+                f" {text(row['lot_points'])}: these are to be used up first."
+            ),
+        )
     if row["held"] != row["hold_points"]:
         yield (
             HELD,

@@ -130,6 +130,14 @@ JOURNAL = "UPDATE points.journal SET {} WHERE member_id = 'm' AND request_id = '
             "open lots hold 120 and its deficit is 3.",
         ),
         (
+            (
+                "WITH owing AS (UPDATE points.wallets SET deficit = 3 WHERE member_id = 'm')"
+                " UPDATE points.lots SET remaining = 73 WHERE member_id = 'm' AND lot_id = 1"
+            ),
+            {"lots"},
+            "has a deficit of 3, but its open lots hold 123: these are to be used up first.",
+        ),
+        (
             "UPDATE points.wallets SET version = 4 WHERE member_id = 'm'",
             {"version"},
             "is at version 4, but its journal has 3 changes and ends at version 3.",

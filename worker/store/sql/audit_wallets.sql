@@ -65,7 +65,8 @@ compared AS (
 SELECT * FROM compared
 WHERE
     balance <> journal_points OR balance <> newest_balance
-    OR balance::numeric <> lot_points - deficit OR held <> hold_points
+    OR balance::numeric <> lot_points - deficit OR (deficit > 0 AND lot_points > 0)
+    OR held <> hold_points
     OR total <> newest_total OR version <> newest_version OR version <> journal_changes
 ORDER BY program_id, member_id, currency, category
 LIMIT $5
