@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pamqp.commands import Basic
 
 from schemas.topology import bucket_key
+from tests.brokers import ready_in
 from tests.inside import settings_of
 from tests.traffic import Received, connected, received_of
 from tests.waiting import DEADLINE_SECONDS, until
@@ -164,8 +165,7 @@ class Crew:
 
     async def depth(self, queue: str) -> int:
         """How many messages are ready in a queue."""
-        declared = await self.channel.queue_declare(queue, passive=True)
-        return declared.message_count or 0
+        return await ready_in(self.channel, queue)
 
     async def taken(
         self,
