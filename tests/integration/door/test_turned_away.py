@@ -228,8 +228,9 @@ async def test_a_vendors_message_that_is_turned_away_is_still_answered_in_its_wo
         events = await taken(crew, 2)
         replies = await crew.taken(crew.replies, 2)
         await all_acknowledged(crew)
-    assert ids_of(events) == ["r1", "r2"]
-    assert [data_of(event)["status"] for event in events] == ["APPLIED", "REJECTED"]
+    # From version 4 on, RabbitMQ lets the priority overtake: that is what it is refused for.
+    came = {data_of(event)["request_id"]: data_of(event)["status"] for event in events}
+    assert came == {"r1": "APPLIED", "r2": "REJECTED"}
     told = {reply.properties.correlation_id: json.loads(reply.body) for reply in replies}
     assert told["r1"]["status"] == "committed"
     assert told["r2"]["error"]["details"][0]["field"] == "points"
