@@ -136,7 +136,7 @@ async def test_a_worker_that_is_killed_leaves_the_mark_and_its_successor_condemn
         assert [item["status"] for _, item in outcomes] == [
             *("APPLIED", "APPLIED", "REJECTED", "APPLIED")
         ]
-        assert await crew.depth(crew.name("dead")) == 1
+        assert len(await crew.taken(crew.name("dead"), 1)) == 1
         assert await marks(owner) == 0
 
 
