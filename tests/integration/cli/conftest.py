@@ -79,6 +79,7 @@ class CommandLine:
             "AMQP_URL": self.scene.amqp_url,
             "DATABASE_URL": self.scene.database_url,
             "POINTS_PREFIX": self.scene.prefix,
+            "POINTS_HTTP_PORT": "0",  # That of the default may be taken.
         }
 
 

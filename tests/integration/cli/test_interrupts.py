@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,18 +18,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WAIT_SECONDS = 20
-
 
 async def interrupted(points: CommandLine, member_id: str, *arguments: str) -> str:
     """Interrupt a command once its first request waits in the books; return what it says."""
     process = await points.start(*arguments)
     connection = await asyncpg.connect(points.scene.database_url)
     waits = "SELECT count(*) FROM points.early_requests WHERE member_id = $1"
-    await until(lambda: connection.fetchval(waits, member_id), WAIT_SECONDS, "a request waits")
+    await until(lambda: connection.fetchval(waits, member_id), what="a request waits")
     await connection.close()
     process.send_signal(signal.SIGINT)
-    out, told = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
+    out, told = await asyncio.wait_for(process.communicate(), DEADLINE_SECONDS)
     assert (process.returncode, out) == (130, b"")
     return told.decode()
 
