@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.traffic import take_all
+from tests.waiting import until
 from worker.store.programs import apply_program
 
 if TYPE_CHECKING:
@@ -22,12 +24,14 @@ PROGRAMME = {
 IN_VAST = {"program_id": "vast"}
 BY_KIM = {**IN_VAST, "adjusted_by": "kim"}
 MUCH = 8_000_000_000_000
+LATE = time(23, 59, 15)
 
 
 async def test_the_sum_of_an_operators_day_refuses_the_request_that_exceeds_it_and_no_other(
     talk: Conversation,
 ) -> None:
     await apply_program(talk.scene.database_url, "vast", PROGRAMME)
+    await until(lambda: datetime.now(UTC).time() < LATE, what="enough time before midnight")
     await talk.credit(talk.new_member(), MUCH, **BY_KIM)
     member = talk.new_member()
     rehearsed = await talk.ask(talk.request(member, MUCH, **BY_KIM, dry_run=True))
