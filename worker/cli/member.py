@@ -151,8 +151,8 @@ def identify(
             ) from None
         if not remove and not as_json:
             showing.talk(
-                "Every worker needs this POINTS_IDENTIFIER_KEY from now on: /readyz says where it"
-                " is missing."
+                "Every worker needs this POINTS_IDENTIFIER_KEY from now on: the door of one without"
+                " it stops at the first message by identifier, as /readyz then says."
             )
         return code
 

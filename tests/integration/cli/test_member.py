@@ -119,7 +119,7 @@ async def test_whoever_stores_an_identifier_is_told_that_every_worker_needs_the_
     points: CommandLine,
 ) -> None:
     given = ("member", "identify", "ned", "--name", "email", "--value", "ned@x")
-    told = "Every worker needs this POINTS_IDENTIFIER_KEY from now on: /readyz"
+    told = "Every worker needs this POINTS_IDENTIFIER_KEY from now on: the door of one without"
     assert told in (await points(*given, env=ENV)).stderr
     assert told not in (await points(*given, "--remove", env=ENV)).stderr
 
