@@ -31,7 +31,7 @@ async def test_requests_come_to_what_the_model_says_on_the_newest_servers(scene:
 
 
 async def test_three_workers_share_the_lanes_and_keep_every_members_order(scene: Scene) -> None:
-    """Partitions spread over workers with no coordination of their own (measured fact 5).
+    """Partitions spread over workers with no coordination of their own.
 
     Each worker wants some lanes more than the others do. Which, its process id says: of so many
     lanes there are some for everybody.

@@ -1,4 +1,4 @@
-"""Queues move between workers by themselves, in order and without loss (fact 5; I1)."""
+"""Queues move between workers by themselves, in order and without loss (I1)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A message that kills workers is found and set aside; the innocent around it are applied.
 
-After a few deaths everything that a worker held has been delivered often (design fact 11), so the
+After a few deaths everything that a worker held has been delivered often, so the
 count alone says nothing: it only makes the worker careful.
 """
 

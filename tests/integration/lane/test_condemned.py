@@ -1,4 +1,4 @@
-"""What killed workers, by its mark, is set aside; what did not is carried out (design fact 11)."""
+"""What killed workers, by its mark, is set aside; what did not is carried out."""
 
 from __future__ import annotations
 

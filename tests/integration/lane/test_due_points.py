@@ -124,7 +124,7 @@ async def test_every_lot_that_is_due_goes_however_many_there_are(
 
 
 async def test_the_time_never_runs_backwards_for_a_member(timed: Desk, clock: Clock) -> None:
-    """Design fact 13: two lanes' databases, or one set back, may tell an earlier time."""
+    """Two lanes' databases, or one set back, may tell an earlier time."""
     await timed.apply(request("a", 5), request("x", 5, "other"))
     clock.time -= timedelta(hours=1)
     back, other = await timed.outcomes(request("b", 5), request("y", 5, "new"))

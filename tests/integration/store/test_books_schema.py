@@ -27,7 +27,7 @@ OF_A_MEMBER = {*TABLES_OF_MEMBERS} - {"operator_days"}
 async def test_updates_of_members_wallets_and_lots_stay_on_their_page(
     database_url: str, owner: asyncpg.Connection
 ) -> None:
-    """Design fact 12: an index over what changes would make every update write to all indexes."""
+    """An index over what changes would make every update write to all indexes."""
     pool = await open_pool(settings_of("amqp://nobody", database_url, "desk", pool_size_max=1))
     desk = Desk(pool)
     await desk.apply(request("c", 1_000))
@@ -121,7 +121,7 @@ async def test_every_key_leads_with_programme_and_member(owner: asyncpg.Connecti
 
 
 async def test_an_answer_comes_back_byte_for_byte(desk: Desk, owner: asyncpg.Connection) -> None:
-    """Design fact 13: a jsonb outcome would come back with its keys in another order."""
+    """A jsonb outcome would come back with its keys in another order."""
     metadata = {"zebra": 1, "a": [1.50, {"y": "ü", "b": None}], "Ω": "🙂"}
     asked = request("r", 5, metadata=metadata, comment='quoted "twice" \\ and / slashed')
     first = await desk.apply(asked)

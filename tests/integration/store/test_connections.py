@@ -1,4 +1,4 @@
-"""Every connection of the worker is limited in time and in what it may do (design fact 13, I6)."""
+"""Every connection of the worker is limited in time and in what it may do (I6)."""
 
 from __future__ import annotations
 

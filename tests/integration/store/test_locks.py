@@ -51,7 +51,7 @@ async def in_turn(
 async def test_the_second_of_two_transactions_sees_wallet_lots_and_answers_of_the_first(
     desk: Desk, owner: asyncpg.Connection, gate: Gate, before: list[dict[str, Any]]
 ) -> None:
-    """Design fact 10: a statement that waited for a lock still reads what was there before."""
+    """A statement that waited for a lock still reads what was there before."""
     await desk.apply(*before)
     repeated = request("repeated", -20)
     first, second = await in_turn(
@@ -139,7 +139,7 @@ async def test_requests_of_one_id_that_race_have_one_effect(
 async def test_the_time_of_a_batch_is_taken_after_its_locks(
     desk: Desk, owner: asyncpg.Connection, gate: Gate
 ) -> None:
-    """Design fact 13: `now()` is when the transaction began, before it waited."""
+    """`now()` is when the transaction began, before it waited."""
     async with asyncio.TaskGroup() as group:
         group.create_task(desk.apply(request("gate", 5)))
         await gate.held()
